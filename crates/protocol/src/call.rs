@@ -1,0 +1,321 @@
+//! Every call that the thinking can ask of the doing, and every answer.
+//!
+//! A call is data: drivers, recorders and simulated worlds all see the same vocabulary, and a run of one node
+//! can be stored and stepped through again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{LookupAnswer, Outcome};
+use crate::fingerprint::Fingerprint;
+use crate::ids::{BrokerOrderId, ClientOrderId, Epoch, Holder, Leg};
+use crate::record::{Leadership, SignalRecord, SignalState};
+use crate::signal::Signal;
+use crate::time::{Mono, Wall};
+
+/// One call to one port.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// To the lease store.
+    Lease(LeaseCall),
+    /// To the signal store.
+    Store(StoreCall),
+    /// To the broker: place this order.
+    Place(Order),
+    /// To the broker: do you have this order?
+    LookUp(ClientOrderId),
+}
+
+/// What came of a [`Call`]; the variants match those of the call, and of its port's answers.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// To [`Call::Lease`].
+    Lease(Result<LeaseReply, PortError>),
+    /// To [`Call::Store`].
+    Store(Result<StoreReply, PortError>),
+    /// To [`Call::Place`]: a port that failed after the first byte says [`Outcome::Unknown`].
+    Place(Outcome),
+    /// To [`Call::LookUp`].
+    LookUp(LookupAnswer),
+}
+
+/// A call that brought no answer. It may have had its effect, may yet have it, or may never: nothing is known.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct PortError(
+    /// What was being done, to what, and what was seen; for people.
+    pub String,
+);
+
+/// Calls to the lease: a failure detector, never an authority.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseCall {
+    /// Take the lease if nobody has it. Finding one's own holder value means that an earlier reply was lost:
+    /// the lease is extended and granted.
+    Acquire {
+        /// Who asks.
+        holder: Holder,
+        /// For how long from now.
+        ttl: Duration,
+    },
+    /// Extend the lease if `holder` has it.
+    Renew {
+        /// Who asks.
+        holder: Holder,
+        /// For how long from now.
+        ttl: Duration,
+    },
+    /// Delete the lease if `holder` has it, and tell those who listen.
+    Release {
+        /// Who asks.
+        holder: Holder,
+    },
+    /// Who has it?
+    Read,
+}
+
+/// Answers of the lease.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseReply {
+    /// To acquire and renew: it is the caller's, for the whole `ttl` from when the store acted.
+    Granted,
+    /// To acquire, renew, release and read: somebody's (to read: perhaps the caller's own).
+    HeldBy {
+        /// Whose.
+        holder: Holder,
+        /// For how much longer; none when the entry never expires, which nothing here ever writes.
+        remaining: Option<Duration>,
+    },
+    /// To renew, release and read: nobody has it. To release also when it was the caller's and now is gone.
+    Free,
+}
+
+/// Calls to the signal store: the only authority. Each is atomic and durable before it is answered, and each
+/// may be repeated: the guards in it make a second application change nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreCall {
+    /// Store a signal unless its fingerprint is there. Answered by [`StoreReply::Stored`].
+    Insert {
+        /// The signal.
+        signal: Signal,
+        /// By the receiving node's wall clock.
+        at: Wall,
+    },
+    /// Answered by [`StoreReply::Leadership`].
+    ReadLeadership,
+    /// Open the epoch after `expected` for `holder`, if `expected` is still the newest; in the same commit
+    /// put every executing signal in doubt (no claim of the new epoch exists yet, so all are older) and
+    /// append to the leadership history. Answered by [`StoreReply::Opened`] or [`StoreReply::Fenced`].
+    OpenEpoch {
+        /// The newest epoch the caller saw.
+        expected: Epoch,
+        /// Who opens.
+        holder: Holder,
+        /// By the caller's wall clock.
+        at: Wall,
+    },
+    /// Say that the holder of `epoch` lives. Answered by [`StoreReply::Done`] or [`StoreReply::Fenced`].
+    Heartbeat {
+        /// The caller's epoch.
+        epoch: Epoch,
+        /// The caller.
+        holder: Holder,
+        /// By the caller's wall clock.
+        at: Wall,
+    },
+    /// Give the leadership up: the row stays, its holder goes. Answered like [`StoreCall::Heartbeat`].
+    Vacate {
+        /// The caller's epoch.
+        epoch: Epoch,
+        /// The caller.
+        holder: Holder,
+        /// Why, for the history.
+        reason: String,
+        /// By the caller's wall clock.
+        at: Wall,
+    },
+    /// All signals that are owed something: the oldest `limit` that are received, and the oldest `limit` that
+    /// are executing or in doubt, in order of arrival. Answered by [`StoreReply::Pending`].
+    ReadPending {
+        /// How many of either kind.
+        limit: u32,
+    },
+    /// Answered by [`StoreReply::Signal`].
+    ReadSignal {
+        /// Which.
+        fingerprint: Fingerprint,
+    },
+    /// Commit the intent to place one order, in one statement: an attempt is added if and only if `epoch` is
+    /// the newest, `holder` holds it, and the signal is in the state that `purpose` names. Answered by
+    /// [`StoreReply::Claimed`], [`StoreReply::NotClaimed`] or [`StoreReply::Fenced`].
+    Claim(Claim),
+    /// Write how an attempt ended, if `owner` owns it and knowledge grows by it, whatever the epoch is by
+    /// now; the signal's state follows ([`crate::record::state_after`]). Answered by [`StoreReply::State`].
+    RecordOutcome {
+        /// Which signal.
+        fingerprint: Fingerprint,
+        /// Which order.
+        leg: Leg,
+        /// Which attempt.
+        number: u32,
+        /// Whose attempt.
+        owner: Holder,
+        /// How it ended.
+        outcome: Outcome,
+        /// By the caller's wall clock.
+        at: Wall,
+    },
+    /// Move a signal on without an attempt of one's own, if `epoch` is the newest, `holder` holds it and the
+    /// signal is in the state that `verdict` needs. Answered by [`StoreReply::State`] or
+    /// [`StoreReply::Fenced`].
+    Conclude {
+        /// Which signal.
+        fingerprint: Fingerprint,
+        /// The caller's epoch.
+        epoch: Epoch,
+        /// The caller.
+        holder: Holder,
+        /// What was concluded.
+        verdict: Verdict,
+        /// By the caller's wall clock.
+        at: Wall,
+    },
+    /// An operator's word on a quarantined signal; no epoch is needed, a human is the authority. Answered by
+    /// [`StoreReply::State`], which is not what was asked for when the signal was not quarantined.
+    Resolve {
+        /// Which signal.
+        fingerprint: Fingerprint,
+        /// What the operator found out or wants.
+        resolution: Resolution,
+        /// Why, for the record.
+        reason: String,
+        /// By the receiving node's wall clock.
+        at: Wall,
+    },
+}
+
+/// The intent to place one order.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub struct Claim {
+    /// Which signal.
+    pub fingerprint: Fingerprint,
+    /// Which order.
+    pub leg: Leg,
+    /// The claimant's epoch.
+    pub epoch: Epoch,
+    /// The claimant.
+    pub holder: Holder,
+    /// The id under which it will be placed.
+    pub client_order_id: ClientOrderId,
+    /// First attempt or recovery.
+    pub purpose: Purpose,
+    /// By the claimant's wall clock.
+    pub at: Wall,
+}
+
+/// What an attempt is for, which is also the state its signal must be in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Nothing was sent: from received to executing.
+    Execute,
+    /// Something may have been sent: stays in doubt.
+    Recover,
+}
+
+/// What a leader can conclude about a signal without sending.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// In doubt, and the broker says that it has the order.
+    Found(BrokerOrderId),
+    /// In doubt, and nothing here can find out; why, for people.
+    Quarantine(String),
+    /// Received, and its deadline has passed.
+    Expire,
+}
+
+/// What an operator says about a quarantined signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The broker has the order.
+    Executed,
+    /// The broker does not have it, and it shall not be sent.
+    NotExecuted,
+    /// The broker does not have it, and it shall be sent.
+    Resend,
+}
+
+impl Resolution {
+    /// The state that follows.
+    pub const fn state(self) -> SignalState {
+        match self {
+            Self::Executed => SignalState::Executed,
+            Self::NotExecuted => SignalState::Failed,
+            Self::Resend => SignalState::Received,
+        }
+    }
+}
+
+/// Answers of the signal store.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreReply {
+    /// The signal is durable.
+    Stored {
+        /// It was not there before.
+        new: bool,
+        /// Where it stands.
+        state: SignalState,
+        /// The stored body is the same as the offered one.
+        same_body: bool,
+    },
+    /// The leadership row as it is.
+    Leadership(Leadership),
+    /// The epoch is open.
+    Opened(Epoch),
+    /// Refused: the leadership is not what the caller believed; here it is.
+    Fenced(Leadership),
+    /// Done.
+    Done,
+    /// What is owed, in order of arrival.
+    Pending(Vec<SignalRecord>),
+    /// The signal, if it is there.
+    Signal(Option<SignalRecord>),
+    /// The intent is durable, as this attempt.
+    Claimed {
+        /// Counts from 1 within the signal and leg.
+        number: u32,
+    },
+    /// The signal is not in the state that the claim needs; it is as given, or not there.
+    NotClaimed(Option<SignalRecord>),
+    /// Where the signal stands now; none when it is not there.
+    State(Option<SignalState>),
+}
+
+/// One order, ready to send.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub struct Order {
+    /// Which signal.
+    pub fingerprint: Fingerprint,
+    /// Which order.
+    pub leg: Leg,
+    /// The id it is placed under, the same at every attempt.
+    pub client_order_id: ClientOrderId,
+    /// The fencing token: a broker or gateway that knows a higher one should refuse.
+    pub epoch: Epoch,
+    /// The signal as it came.
+    pub body: Vec<u8>,
+    /// The port reads the clock once more just before the first byte, and at or after this instant answers
+    /// [`Outcome::NotSent`].
+    pub send_before: Mono,
+    /// How long the port may take, connecting included.
+    pub timeout: Duration,
+}
