@@ -102,7 +102,10 @@ mod tests {
                             } else {
                                 Recovery::Quarantine
                             };
-                            assert_eq!(next, expected, "{dedup:?} {lookup:?} {deadline_passed} {age} {not_found_after:?}");
+                            assert_eq!(
+                                next, expected,
+                                "{dedup:?} {lookup:?} {deadline_passed} {age} {not_found_after:?}"
+                            );
                         }
                     }
                 }

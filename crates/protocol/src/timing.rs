@@ -122,7 +122,12 @@ impl Timing {
             missed_beats,
             self.stale_after,
         )?;
-        rule(self.stale_after < self.store_deadline, "stale_after < store_deadline", self.stale_after, self.store_deadline)?;
+        rule(
+            self.stale_after < self.store_deadline,
+            "stale_after < store_deadline",
+            self.stale_after,
+            self.store_deadline,
+        )?;
         let slowest_end = self.broker_timeout + self.store_timeout;
         rule(slowest_end <= self.drain, "broker_timeout + store_timeout <= drain", slowest_end, self.drain)?;
         rule(self.retry.0 <= self.retry.1, "retry.0 <= retry.1", self.retry.0, self.retry.1)?;
@@ -179,11 +184,7 @@ mod tests {
             let error = timing.check().unwrap_err();
             assert!(error.rule.contains(name), "{name}: {error}");
         }
-        let slow_lease = Timing {
-            renew_every: Duration::from_millis(500),
-            lease_timeout: s(6),
-            ..Timing::default()
-        };
+        let slow_lease = Timing { renew_every: Duration::from_millis(500), lease_timeout: s(6), ..Timing::default() };
         assert!(slow_lease.check().unwrap_err().rule.starts_with("broker_timeout <= ttl"));
     }
 

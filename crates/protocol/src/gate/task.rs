@@ -1,0 +1,423 @@
+//! One signal under way: claim, send, record.
+
+use crate::broker::{LookupAnswer, Outcome};
+use crate::call::{Call, Claim, Order, Purpose, Reply, StoreCall, StoreReply, Verdict};
+use crate::fingerprint::Fingerprint;
+use crate::ids::{CallId, Epoch, Holder, Leg};
+use crate::notice::Notice;
+use crate::outbox::Outbox;
+use crate::record::{Attempt, SignalRecord, SignalState};
+use crate::time::{Mono, Now};
+
+use super::{Gate, port_failed, unexpected};
+
+/// The only leg so far; several legs per signal are told apart by everything below already.
+const LEG: Leg = Leg(0);
+
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) record: SignalRecord,
+    /// The attempt that this process owns, once the store has confirmed it.
+    pub(super) own: Option<Own>,
+    /// Since when the order is known to be in doubt here.
+    pub(super) doubt_since: Option<Mono>,
+    /// When the broker, asked this long after `doubt_since`, last did not have it.
+    pub(super) not_found_after: Option<std::time::Duration>,
+    pub(super) tries: u32,
+    pub(super) stage: Stage,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) number: u32,
+    pub(super) epoch: Epoch,
+    pub(super) owner: Holder,
+    pub(super) purpose: Purpose,
+    pub(super) sent: Sent,
+}
+
+/// Whether an order may have left under an attempt. Once it may have, nothing makes it "not sent" again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sent {
+    Never,
+    /// The last send that may have left ended, unknown, at this time.
+    Maybe(Mono),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// Not begun, or between two stages within one step.
+    New,
+    /// The intent is on its way to the store.
+    Claiming { id: CallId, claim: Claim },
+    /// The claim's reply was lost: asking the store whether the claim is there.
+    Confirming { id: CallId, claim: Claim },
+    /// The store did not answer that either; again then.
+    ConfirmingLater { at: Mono, claim: Claim },
+    /// The order is on its way to the broker.
+    Placing { id: CallId },
+    /// The outcome is on its way to the store.
+    Recording { id: CallId, outcome: Outcome },
+    /// The store did not take the outcome; again then, for as long as it takes.
+    RecordingLater { at: Mono, outcome: Outcome },
+    /// In doubt; the policy is asked then.
+    Doubtful { at: Mono },
+    /// The broker is being asked whether it has the order.
+    Asking { id: CallId, asked_at: Mono },
+    /// A verdict without an attempt is on its way to the store.
+    Concluding { id: CallId, verdict: Verdict },
+}
+
+impl Task {
+    pub(super) fn new(record: SignalRecord) -> Self {
+        Self { record, own: None, doubt_since: None, not_found_after: None, tries: 0, stage: Stage::New }
+    }
+
+    pub(super) fn awaits(&self) -> Option<CallId> {
+        match self.stage {
+            Stage::Claiming { id, .. }
+            | Stage::Confirming { id, .. }
+            | Stage::Placing { id }
+            | Stage::Recording { id, .. }
+            | Stage::Asking { id, .. }
+            | Stage::Concluding { id, .. } => Some(id),
+            Stage::New | Stage::ConfirmingLater { .. } | Stage::RecordingLater { .. } | Stage::Doubtful { .. } => None,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        match self.stage {
+            Stage::ConfirmingLater { at, .. } | Stage::RecordingLater { at, .. } | Stage::Doubtful { at } => Some(at),
+            Stage::New
+            | Stage::Claiming { .. }
+            | Stage::Confirming { .. }
+            | Stage::Placing { .. }
+            | Stage::Recording { .. }
+            | Stage::Asking { .. }
+            | Stage::Concluding { .. } => None,
+        }
+    }
+
+    /// Whether it concerns an attempt of this process that the store does not know the end of: that must be
+    /// finished whoever leads by now.
+    pub(super) fn is_own_business(&self) -> bool {
+        match self.stage {
+            Stage::Claiming { .. }
+            | Stage::Confirming { .. }
+            | Stage::ConfirmingLater { .. }
+            | Stage::Placing { .. }
+            | Stage::Recording { .. }
+            | Stage::RecordingLater { .. } => true,
+            Stage::New | Stage::Doubtful { .. } | Stage::Asking { .. } | Stage::Concluding { .. } => false,
+        }
+    }
+
+    /// Whether it takes up room: one in doubt does not block the rest.
+    pub(super) fn is_in_flight(&self) -> bool {
+        let expiring = matches!(self.stage, Stage::Concluding { .. });
+        self.doubt_since.is_none() && (expiring || self.is_own_business())
+    }
+
+    /// An attempt that was claimed and never sent ends here, so that nobody need wonder about it.
+    pub(super) fn on_authority_lost(&mut self) {
+        let unsent = self.own.as_ref().is_some_and(|own| own.sent == Sent::Never);
+        if unsent && matches!(self.stage, Stage::Doubtful { .. }) {
+            self.stage = Stage::RecordingLater {
+                at: Mono::ZERO,
+                outcome: Outcome::NotSent("leadership was lost before the order was sent".into()),
+            };
+        }
+    }
+
+    /// Whether somebody else's attempt at this order has an unknown end.
+    pub(super) fn has_foreign_doubt(&self) -> bool {
+        self.record.attempts.iter().any(|attempt| {
+            let own = self.own.as_ref().is_some_and(|own| own.number == attempt.number);
+            !own && matches!(attempt.outcome, None | Some(Outcome::Unknown(_)))
+        })
+    }
+}
+
+impl Gate {
+    /// Goes on with a task whose time has come.
+    pub(super) fn advance(&mut self, now: Now, fingerprint: Fingerprint, out: &mut Outbox) {
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
+        match task.stage.clone() {
+            Stage::ConfirmingLater { claim, .. } => self.confirm(fingerprint, claim, out),
+            Stage::RecordingLater { outcome, .. } => self.record(now, fingerprint, outcome, out),
+            Stage::Doubtful { .. } => self.recover(now, fingerprint, out),
+            Stage::New
+            | Stage::Claiming { .. }
+            | Stage::Confirming { .. }
+            | Stage::Placing { .. }
+            | Stage::Recording { .. }
+            | Stage::Asking { .. }
+            | Stage::Concluding { .. } => {}
+        }
+    }
+
+    pub(super) fn on_task_reply(&mut self, now: Now, fingerprint: Fingerprint, reply: Reply, out: &mut Outbox) {
+        let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
+        match std::mem::replace(&mut task.stage, Stage::New) {
+            Stage::Claiming { claim, .. } => self.on_claim_reply(now, claim, reply, out),
+            Stage::Confirming { claim, .. } => self.on_confirm_reply(now, claim, reply, out),
+            Stage::Placing { .. } => {
+                let outcome = match reply {
+                    Reply::Place(outcome) => outcome,
+                    other => Outcome::Unknown(unexpected(other).0),
+                };
+                self.on_placed(now, fingerprint, outcome, out);
+            }
+            Stage::Recording { outcome, .. } => self.on_recorded(now, fingerprint, outcome, reply, out),
+            Stage::Asking { asked_at, .. } => {
+                let answer = match reply {
+                    Reply::LookUp(answer) => answer,
+                    other => LookupAnswer::Unavailable(unexpected(other).0),
+                };
+                self.on_looked_up(now, fingerprint, asked_at, answer, out);
+            }
+            Stage::Concluding { verdict, .. } => self.on_concluded(now, fingerprint, &verdict, reply, out),
+            Stage::New | Stage::ConfirmingLater { .. } | Stage::RecordingLater { .. } | Stage::Doubtful { .. } => {}
+        }
+    }
+
+    // ---- claim
+
+    pub(super) fn claim(&mut self, now: Now, fingerprint: Fingerprint, purpose: Purpose, out: &mut Outbox) {
+        let Some(authority) = &self.authority else { return };
+        let claim = Claim {
+            fingerprint,
+            leg: LEG,
+            epoch: authority.epoch,
+            holder: authority.holder.clone(),
+            client_order_id: fingerprint.client_order_id(LEG, &self.capabilities.key_format),
+            purpose,
+            at: now.wall,
+        };
+        let call = Call::Store(StoreCall::Claim(claim.clone()));
+        self.ask(fingerprint, call, |id| Stage::Claiming { id, claim }, out);
+    }
+
+    fn on_claim_reply(&mut self, now: Now, claim: Claim, reply: Reply, out: &mut Outbox) {
+        let fingerprint = claim.fingerprint;
+        match reply {
+            Reply::Store(Ok(StoreReply::Claimed { number })) => self.on_claimed(now, claim, number, out),
+            Reply::Store(Ok(StoreReply::NotClaimed(_))) => self.read_again(now, &fingerprint),
+            Reply::Store(Ok(StoreReply::Fenced(leadership))) => {
+                self.fenced_by = self.fenced_by.max(Some(leadership.epoch));
+                self.forget(&fingerprint);
+            }
+            other => {
+                port_failed("claim a signal", &unexpected(other), out);
+                self.confirm(fingerprint, claim, out);
+            }
+        }
+    }
+
+    fn confirm(&mut self, fingerprint: Fingerprint, claim: Claim, out: &mut Outbox) {
+        let call = Call::Store(StoreCall::ReadSignal { fingerprint });
+        self.ask(fingerprint, call, |id| Stage::Confirming { id, claim }, out);
+    }
+
+    /// A claim under one's own epoch and holder that was never sent is one's own, however its reply was lost.
+    fn on_confirm_reply(&mut self, now: Now, claim: Claim, reply: Reply, out: &mut Outbox) {
+        let fingerprint = claim.fingerprint;
+        match reply {
+            Reply::Store(Ok(StoreReply::Signal(record))) => {
+                let newest = record.as_ref().and_then(|record| record.attempts.last());
+                match newest.filter(|attempt| is_open_of(attempt, claim.epoch, &claim.holder)) {
+                    Some(attempt) => {
+                        let number = attempt.number;
+                        self.on_claimed(now, claim, number, out);
+                    }
+                    None => self.rest(now, fingerprint),
+                }
+            }
+            other => {
+                port_failed("read back a claim", &unexpected(other), out);
+                let at = self.again_at(now, fingerprint);
+                if let Some(task) = self.tasks.get_mut(&fingerprint) {
+                    task.stage = Stage::ConfirmingLater { at, claim };
+                }
+            }
+        }
+    }
+
+    fn on_claimed(&mut self, now: Now, claim: Claim, number: u32, out: &mut Outbox) {
+        let Some(task) = self.tasks.get_mut(&claim.fingerprint) else { return };
+        task.tries = 0;
+        task.own = Some(Own {
+            number,
+            epoch: claim.epoch,
+            owner: claim.holder.clone(),
+            purpose: claim.purpose,
+            sent: Sent::Never,
+        });
+        task.record.attempts.retain(|attempt| attempt.number != number);
+        task.record.attempts.push(Attempt {
+            leg: claim.leg,
+            number,
+            epoch: claim.epoch,
+            owner: claim.holder,
+            claimed_at: claim.at,
+            outcome: None,
+        });
+        self.send(now, claim.fingerprint, out);
+    }
+
+    // ---- send
+
+    /// Sends under the attempt that is held, if trust and deadline allow it now; else says so in the store, or
+    /// waits where something may have been sent before.
+    pub(super) fn send(&mut self, now: Now, fingerprint: Fingerprint, out: &mut Outbox) {
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
+        let Some(own) = &task.own else { return };
+        match self.leave_to_send(now, task, own) {
+            Ok(send_before) => {
+                let order = Order {
+                    fingerprint,
+                    leg: LEG,
+                    client_order_id: fingerprint.client_order_id(LEG, &self.capabilities.key_format),
+                    epoch: own.epoch,
+                    body: task.record.raw.clone(),
+                    send_before,
+                    timeout: self.timing.broker_timeout,
+                };
+                out.notice(Notice::Sending { fingerprint, epoch: own.epoch });
+                self.ask(fingerprint, Call::Place(order), |id| Stage::Placing { id }, out);
+            }
+            Err(reason) => self.on_placed(now, fingerprint, Outcome::NotSent(reason), out),
+        }
+    }
+
+    fn leave_to_send(&self, now: Now, task: &Task, own: &Own) -> Result<Mono, String> {
+        let authority = match &self.authority {
+            Some(authority) if authority.epoch == own.epoch && authority.holder == own.owner => authority,
+            Some(_) | None => return Err("leadership was lost between claim and send".into()),
+        };
+        let trust_ends = authority.trusted_until.minus(self.timing.broker_timeout);
+        if now.mono >= trust_ends {
+            let left = authority.trusted_until.since(now.mono);
+            return Err(format!("the lease can be trusted for {left:?} only"));
+        }
+        match task.record.expires_at {
+            Some(deadline) if now.wall >= deadline => Err("its deadline has passed".into()),
+            Some(deadline) => Ok(trust_ends.min(now.mono_at(deadline))),
+            None => Ok(trust_ends),
+        }
+    }
+
+    fn on_placed(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, out: &mut Outbox) {
+        let flight = self.capabilities.longest_flight;
+        let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
+        let doubt_since = task.doubt_since;
+        let foreign_doubt = task.has_foreign_doubt();
+        let Some(own) = &mut task.own else { return };
+        match (&outcome, own.sent) {
+            (Outcome::Accepted(_), _) => self.record(now, fingerprint, outcome, out),
+            (Outcome::Rejected(reason), sent) => {
+                // An earlier send that is still in flight may yet be accepted: a refusal of this one proves
+                // nothing before all others have landed.
+                let own_doubt = match sent {
+                    Sent::Never => None,
+                    Sent::Maybe(at) => Some(at),
+                };
+                let last_doubt = own_doubt.max(doubt_since.filter(|_| foreign_doubt));
+                match last_doubt.map(|at| at.plus(flight)).filter(|landed| now.mono < *landed) {
+                    Some(landed) => {
+                        let reason = format!("refused ({reason}) while an earlier send may be in flight");
+                        out.notice(Notice::InDoubt { fingerprint, reason });
+                        task.stage = Stage::Doubtful { at: landed };
+                    }
+                    None => self.record(now, fingerprint, outcome, out),
+                }
+            }
+            (Outcome::NotSent(reason), Sent::Never) if own.purpose == Purpose::Execute => {
+                out.notice(Notice::NotSent { fingerprint, reason: reason.clone() });
+                self.record(now, fingerprint, outcome, out);
+            }
+            (Outcome::NotSent(reason), _) => {
+                out.notice(Notice::NotSent { fingerprint, reason: reason.clone() });
+                self.doubt(now, fingerprint);
+            }
+            (Outcome::Unknown(reason), sent) => {
+                own.sent = Sent::Maybe(now.mono);
+                task.doubt_since.get_or_insert(now.mono);
+                out.notice(Notice::InDoubt { fingerprint, reason: reason.clone() });
+                match sent {
+                    Sent::Never => self.record(now, fingerprint, outcome, out),
+                    // The store knows already.
+                    Sent::Maybe(_) => self.doubt(now, fingerprint),
+                }
+            }
+        }
+    }
+
+    // ---- record
+
+    pub(super) fn record(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, out: &mut Outbox) {
+        let Some(own) = self.tasks.get(&fingerprint).and_then(|task| task.own.as_ref()) else { return };
+        let call = Call::Store(StoreCall::RecordOutcome {
+            fingerprint,
+            leg: LEG,
+            number: own.number,
+            owner: own.owner.clone(),
+            outcome: outcome.clone(),
+            at: now.wall,
+        });
+        self.ask(fingerprint, call, |id| Stage::Recording { id, outcome }, out);
+    }
+
+    fn on_recorded(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, reply: Reply, out: &mut Outbox) {
+        match reply {
+            Reply::Store(Ok(StoreReply::State(Some(state)))) => match state {
+                SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined => {
+                    self.settle(fingerprint, state, detail_of(&outcome), out);
+                }
+                SignalState::Received => self.rest(now, fingerprint),
+                SignalState::Executing | SignalState::InDoubt => {
+                    if let Some(task) = self.tasks.get_mut(&fingerprint)
+                        && let Some(own) = &task.own
+                        && let Some(attempt) = task.record.attempts.iter_mut().find(|a| a.number == own.number)
+                    {
+                        attempt.outcome = Some(outcome);
+                    }
+                    self.doubt(now, fingerprint);
+                }
+            },
+            Reply::Store(Ok(StoreReply::State(None))) => {
+                let detail = "the store does not know the signal any more".into();
+                out.notice(Notice::PortFailed { doing: "record an outcome".into(), detail });
+                self.forget(&fingerprint);
+            }
+            other => {
+                port_failed("record an outcome", &unexpected(other), out);
+                let at = self.again_at(now, fingerprint);
+                if let Some(task) = self.tasks.get_mut(&fingerprint) {
+                    task.stage = Stage::RecordingLater { at, outcome };
+                }
+            }
+        }
+    }
+
+    /// When something that failed is tried again; counts the try.
+    pub(super) fn again_at(&mut self, now: Now, fingerprint: Fingerprint) -> Mono {
+        let tries = self.tasks.get_mut(&fingerprint).map_or(1, |task| {
+            task.tries += 1;
+            task.tries
+        });
+        now.mono.plus(self.timing.backoff(tries))
+    }
+}
+
+/// Whether an attempt is of this leadership and has no outcome.
+pub(super) fn is_open_of(attempt: &Attempt, epoch: Epoch, holder: &Holder) -> bool {
+    attempt.epoch == epoch && attempt.owner == *holder && attempt.outcome.is_none()
+}
+
+fn detail_of(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted(id) => format!("broker order {id}"),
+        Outcome::Rejected(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => reason.clone(),
+    }
+}
