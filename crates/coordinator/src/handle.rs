@@ -1,0 +1,125 @@
+//! How the rest of the process talks to the loop.
+
+use oncegate_protocol::call::Resolution;
+use oncegate_protocol::election::Authority;
+use oncegate_protocol::signal::SignalError;
+use oncegate_protocol::{Answer, Fingerprint, IdentityRule, Mono, Signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the loop is asked.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Offer { signal: Signal, answer: oneshot::Sender<Answer> },
+    Resolve { fingerprint: Fingerprint, resolution: Resolution, reason: String, answer: oneshot::Sender<Answer> },
+    StepDown { reason: String },
+    Shutdown,
+}
+
+/// What the loop last said about itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// The right to act, while the node leads.
+    pub authority: Option<Authority>,
+}
+
+impl Status {
+    /// Whether the gate is open at `now` on this node's monotonic clock. A status that has not been refreshed
+    /// because its process stood still closes by itself.
+    pub fn gate_open(&self, now: Mono) -> bool {
+        self.authority.as_ref().is_some_and(|authority| now < authority.trusted_until)
+    }
+}
+
+/// Why a signal was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The sender must change it.
+    #[error(transparent)]
+    Malformed(#[from] SignalError),
+    /// Another body bears this identity already; the sender must not repeat this one.
+    #[error("a different body with the identity {0} is stored already")]
+    Conflict(Fingerprint),
+    /// It is not known to be durable; the sender must repeat it.
+    #[error("not stored: {0}; send it again")]
+    Unavailable(String),
+}
+
+/// What the sender of a signal is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// Which signal it is.
+    pub fingerprint: Fingerprint,
+    /// It was not there before.
+    pub new: bool,
+    /// Where it stands.
+    pub state: oncegate_protocol::SignalState,
+}
+
+/// Talks to one [`crate::Driver`]; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    ask: mpsc::Sender<Question>,
+    status: watch::Receiver<Status>,
+    identity: IdentityRule,
+}
+
+impl Handle {
+    pub(crate) fn new(ask: mpsc::Sender<Question>, status: watch::Receiver<Status>, identity: IdentityRule) -> Self {
+        Self { ask, status, identity }
+    }
+
+    /// Offers a signal; a receipt means that it is durable. Dropping this leaves it unknown whether it is.
+    ///
+    /// # Errors
+    /// [`SubmitError`], which tells the sender whether to change it, repeat it or let it be.
+    pub async fn submit(&self, raw: &[u8]) -> Result<Receipt, SubmitError> {
+        let signal = Signal::read(raw, &self.identity)?;
+        match self.ask(|answer| Question::Offer { signal, answer }).await {
+            Ok(Answer::Stored { fingerprint, new, state }) => Ok(Receipt { fingerprint, new, state }),
+            Ok(Answer::Conflict { fingerprint }) => Err(SubmitError::Conflict(fingerprint)),
+            Ok(Answer::Unavailable { reason }) => Err(SubmitError::Unavailable(reason)),
+            Ok(Answer::State(_)) => Err(SubmitError::Unavailable("the node answered another question".into())),
+            Err(reason) => Err(SubmitError::Unavailable(reason)),
+        }
+    }
+
+    /// An operator's word on a quarantined signal; returns where it stands now, if it exists.
+    ///
+    /// # Errors
+    /// Why it is unknown whether the word was taken.
+    pub async fn resolve(
+        &self,
+        fingerprint: Fingerprint,
+        resolution: Resolution,
+        reason: String,
+    ) -> Result<Option<oncegate_protocol::SignalState>, String> {
+        match self.ask(|answer| Question::Resolve { fingerprint, resolution, reason, answer }).await? {
+            Answer::State(state) => Ok(state),
+            Answer::Unavailable { reason } => Err(reason),
+            Answer::Stored { .. } | Answer::Conflict { .. } => Err("the node answered another question".into()),
+        }
+    }
+
+    /// Asks the node to give up leadership, if it has it, and let others go first.
+    pub async fn step_down(&self, reason: String) {
+        // A loop that has ended leads no more.
+        let _ = self.ask.send(Question::StepDown { reason }).await;
+    }
+
+    /// Asks the node to step down and end.
+    pub async fn shut_down(&self) {
+        let _ = self.ask.send(Question::Shutdown).await;
+    }
+
+    /// What the loop last said about itself.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    async fn ask(&self, question: impl FnOnce(oneshot::Sender<Answer>) -> Question) -> Result<Answer, String> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || "the node has stopped".to_owned();
+        self.ask.send(question(answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+}
