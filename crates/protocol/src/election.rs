@@ -97,7 +97,7 @@ enum Renewal {
 enum Opening {
     Reading { id: CallId },
     Waiting { until: Mono },
-    Opening { id: CallId, sent_at: Mono },
+    Asking { id: CallId, sent_at: Mono },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -210,7 +210,7 @@ impl Election {
             Phase::Opening { lease, since, step, .. } => {
                 let step = match step {
                     Opening::Waiting { until } => Some(*until),
-                    Opening::Reading { .. } | Opening::Opening { .. } => None,
+                    Opening::Reading { .. } | Opening::Asking { .. } => None,
                 };
                 earliest([lease.next_deadline(&self.timing), Some(since.plus(self.timing.store_deadline)), step])
             }
@@ -326,10 +326,14 @@ impl Election {
         }
     }
 
-    /// The store refused an act because a newer epoch is open.
+    /// The store refused an act because this node's epoch is not the newest, or not this node's.
     pub fn on_fenced(&mut self, now: Now, newest: Epoch, out: &mut Outbox) {
         self.highest_seen = self.highest_seen.max(newest);
-        if let Phase::Leading { epoch, .. } = self.phase {
+        let Phase::Leading { epoch, .. } = self.phase else { return };
+        if newest < epoch {
+            out.notice(Notice::EpochWentBack { read: newest, seen: epoch });
+            self.leave(now, LossReason::EpochWentBack, out);
+        } else {
             out.notice(Notice::Fenced { own: epoch, newest });
             self.leave(now, LossReason::Fenced(newest), out);
         }
@@ -364,8 +368,7 @@ impl Election {
                         Ok(LeaseReply::Granted) | Err(_) => None,
                     };
                     if seen.is_none() {
-                        compare.lease = None;
-                        compare.store = None;
+                        compare.fail(now, &self.timing);
                     }
                     self.compare(now, out);
                 }
@@ -387,8 +390,8 @@ impl Election {
             Phase::Opening { step, .. } => {
                 let sent_at = match *step {
                     Opening::Reading { id: awaited } if awaited == id => now.mono,
-                    Opening::Opening { id: awaited, sent_at } if awaited == id => sent_at,
-                    Opening::Reading { .. } | Opening::Waiting { .. } | Opening::Opening { .. } => return,
+                    Opening::Asking { id: awaited, sent_at } if awaited == id => sent_at,
+                    Opening::Reading { .. } | Opening::Waiting { .. } | Opening::Asking { .. } => return,
                 };
                 self.on_opening_reply(now, sent_at, reply, out);
             }
@@ -405,8 +408,7 @@ impl Election {
                         Ok(_) | Err(_) => None,
                     };
                     if seen.is_none() {
-                        compare.lease = None;
-                        compare.store = None;
+                        compare.fail(now, &self.timing);
                     }
                     self.compare(now, out);
                 }
@@ -536,7 +538,7 @@ impl Election {
         };
         if may_open {
             let call = StoreCall::OpenEpoch { expected: leadership.epoch, holder: lease.holder.clone(), at: now.wall };
-            *step = Opening::Opening { id: out.call(Call::Store(call)), sent_at: now.mono };
+            *step = Opening::Asking { id: out.call(Call::Store(call)), sent_at: now.mono };
             return;
         }
         if waited >= self.timing.split_brain_grace && !*told_split {
@@ -723,6 +725,13 @@ impl Compare {
         self.again_at = None;
         self.lease = Some((out.call(Call::Lease(LeaseCall::Read)), None));
         self.store = Some((out.call(Call::Store(StoreCall::ReadLeadership)), None));
+    }
+
+    /// One side did not answer. Where they disagreed before, the next comparison is not left to chance.
+    fn fail(&mut self, now: Now, timing: &Timing) {
+        self.lease = None;
+        self.store = None;
+        self.again_at = self.disagree_since.map(|_| now.mono.plus(timing.backoff(1)));
     }
 }
 

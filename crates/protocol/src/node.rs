@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,20 @@ pub trait Machine: Send + 'static {
 
     /// The right to act, while this node leads.
     fn authority(&self) -> Option<Authority>;
+}
+
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn step(&mut self, now: Now, event: Event) -> Vec<Command> {
+        (**self).step(now, event)
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        (**self).next_deadline()
+    }
+
+    fn authority(&self) -> Option<Authority> {
+        (**self).authority()
+    }
 }
 
 /// Who a node is and what it keeps to.
@@ -67,7 +82,9 @@ pub struct Node {
     /// Who waits for which answer of the store.
     requests: BTreeMap<CallId, Request>,
     out: Outbox,
-    stopping: bool,
+    drain: Duration,
+    /// Until when a process that was asked to end waits for its own attempts to be recorded.
+    stops_by: Option<Mono>,
     stopped: bool,
 }
 
@@ -95,11 +112,12 @@ impl Node {
             return Err(ConfigError::NoInstance);
         }
         Ok(Self {
+            drain: config.timing.drain,
             election: Election::new(config.timing.clone(), config.instance, config.boot_nonce, now),
             gate: Gate::new(config.timing, config.capabilities),
             requests: BTreeMap::new(),
             out: Outbox::default(),
-            stopping: false,
+            stops_by: None,
             stopped: false,
         })
     }
@@ -131,7 +149,7 @@ impl Node {
             Event::StoreChanged => self.gate.on_store_changed(now),
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => {
-                self.stopping = true;
+                self.stops_by.get_or_insert(now.mono.plus(self.drain));
                 self.election.shut_down(now, &mut self.out);
             }
             Event::Replied { id, reply } => match self.requests.remove(&id) {
@@ -192,7 +210,11 @@ impl Machine for Node {
         self.election.tick(now, self.gate.is_drained(), &mut self.out);
         self.pass_authority_on(now);
         self.gate.check_invariants(now, self.out.commands());
-        if self.stopping && !self.stopped && self.election.is_stopped() {
+        if let Some(stops_by) = self.stops_by
+            && !self.stopped
+            && self.election.is_stopped()
+            && (self.gate.is_drained() || now.mono >= stops_by)
+        {
             self.stopped = true;
             self.out.stopped();
         }
@@ -200,7 +222,8 @@ impl Machine for Node {
     }
 
     fn next_deadline(&self) -> Option<Mono> {
-        [self.election.next_deadline(), self.gate.next_deadline()].into_iter().flatten().min()
+        let stop = self.stops_by.filter(|_| !self.stopped && self.election.is_stopped());
+        [self.election.next_deadline(), self.gate.next_deadline(), stop].into_iter().flatten().min()
     }
 
     fn authority(&self) -> Option<Authority> {

@@ -40,14 +40,21 @@ pub enum Recovery {
     Quarantine,
 }
 
+/// For how long from now a repeat of the order is sure to be recognised as one, if it leaves within that time.
+pub fn time_to_repeat(capabilities: &Capabilities, oldest_attempt_age: Duration) -> Duration {
+    match capabilities.dedup {
+        DedupScope::Never => Duration::ZERO,
+        DedupScope::Forever => Duration::MAX,
+        // The order must land, not only leave, while its first sighting is remembered.
+        DedupScope::Within(window) => {
+            window.saturating_sub(capabilities.longest_flight).saturating_sub(oldest_attempt_age)
+        }
+    }
+}
+
 /// Reads the table in this module's head.
 pub fn recover(capabilities: &Capabilities, doubt: Doubt) -> Recovery {
-    let remembered = match capabilities.dedup {
-        DedupScope::Never => false,
-        DedupScope::Forever => true,
-        // The order must land, not only leave, while its first sighting is remembered.
-        DedupScope::Within(window) => doubt.oldest_attempt_age + capabilities.longest_flight < window,
-    };
+    let remembered = !time_to_repeat(capabilities, doubt.oldest_attempt_age).is_zero();
     if remembered && !doubt.deadline_passed {
         return Recovery::PlaceAgain;
     }

@@ -117,6 +117,7 @@ pub struct Leadership {
 /// |---|---|
 /// | any accepted | executed, whatever was believed before: the broker has the order |
 /// | present state settled otherwise | stays: only a human reopens, and only the truth above overrules |
+/// | present state received | stays: a human reopened it and answers for all earlier attempts |
 /// | newest rejected | failed |
 /// | newest without outcome | executing, or in doubt if it already was |
 /// | any other without outcome, or any unknown | in doubt |
@@ -137,7 +138,8 @@ pub fn state_after(present: SignalState, attempts: &[Attempt]) -> SignalState {
         SignalState::Quarantined => {
             return if refused && !unsure { SignalState::Failed } else { present };
         }
-        SignalState::Received | SignalState::Executing | SignalState::InDoubt => {}
+        SignalState::Received => return present,
+        SignalState::Executing | SignalState::InDoubt => {}
     }
     match attempts.last().map(|newest| &newest.outcome) {
         None => present,
@@ -220,8 +222,11 @@ mod tests {
                 } else {
                     assert!(next != SignalState::Executed || present == next, "{context}");
                 }
-                if next == SignalState::Received && !combination.is_empty() {
+                if next == SignalState::Received && present != next {
                     assert!(!unsure && !present.is_settled(), "{context}");
+                }
+                if present == SignalState::Received && !accepted {
+                    assert_eq!(next, present, "{context}");
                 }
                 if present.is_settled() && present != SignalState::Quarantined && !accepted {
                     assert_eq!(next, present, "{context}");

@@ -16,7 +16,7 @@
 mod recovery;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::Capabilities;
 use crate::call::{Call, PortError, Reply, StoreCall, StoreReply, Verdict};
@@ -40,13 +40,15 @@ pub struct Gate {
     capabilities: Capabilities,
     authority: Option<Authority>,
     reading: Reading,
+    /// What was let go since the read under way began: the picture that it brings may be older than that.
+    let_go: BTreeSet<Fingerprint>,
     /// Received and not begun, in order of arrival.
     queue: BTreeMap<u64, SignalRecord>,
     /// Begun and not settled.
     tasks: BTreeMap<Fingerprint, Task>,
     /// Which task waits for which call.
     calls: BTreeMap<CallId, Fingerprint>,
-    /// Signals that go unsent for a while after a send that did not happen.
+    /// Signals that are left alone for a while after a try that led nowhere.
     rests: BTreeMap<Fingerprint, Rest>,
     fenced_by: Option<Epoch>,
 }
@@ -74,6 +76,7 @@ impl Gate {
             capabilities,
             authority: None,
             reading: Reading { under_way: None, again: false, due: Mono::MAX },
+            let_go: BTreeSet::new(),
             queue: BTreeMap::new(),
             tasks: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -153,6 +156,7 @@ impl Gate {
         }
         if self.authority.is_some() && self.reading.under_way.is_none() && now.mono >= self.reading.due {
             self.reading.under_way = Some(out.call(Call::Store(StoreCall::ReadPending { limit: READ_LIMIT })));
+            self.let_go.clear();
         }
         self.begin_next(now, out);
     }
@@ -214,8 +218,12 @@ impl Gate {
         }
         match reply {
             Reply::Store(Ok(StoreReply::Pending(records))) => {
+                let let_go = std::mem::take(&mut self.let_go);
                 for record in records {
-                    if !self.tasks.contains_key(&record.fingerprint) {
+                    if let_go.contains(&record.fingerprint) {
+                        // Seen before it ended: an order that was sent and recorded would look unsent.
+                        self.reading.due = now.mono;
+                    } else if !self.tasks.contains_key(&record.fingerprint) {
                         self.take_up(now, record, out);
                     }
                 }
@@ -283,24 +291,23 @@ impl Gate {
     }
 
     fn forget(&mut self, fingerprint: &Fingerprint) {
-        if let Some(task) = self.tasks.remove(fingerprint)
-            && let Some(id) = task.awaits()
-        {
-            self.calls.remove(&id);
+        if let Some(task) = self.tasks.remove(fingerprint) {
+            if let Some(id) = task.awaits() {
+                self.calls.remove(&id);
+            }
+            if self.reading.under_way.is_some() {
+                self.let_go.insert(*fingerprint);
+            }
         }
     }
 
-    /// The store has the last word on a signal whose state is not what was expected.
-    fn read_again(&mut self, now: Now, fingerprint: &Fingerprint) {
-        self.forget(fingerprint);
-        self.on_store_changed(now);
-    }
-
-    /// Lets a signal rest, longer each time, before the store is asked for it again.
+    /// Lets go of a signal that did not get on, and asks the store for it, which has the last word. Whatever is
+    /// begun with it next rests before that, longer each time, so that no disagreement becomes a tight loop.
     fn rest(&mut self, now: Now, fingerprint: Fingerprint) {
         let tries = self.rests.get(&fingerprint).map_or(0, |rest| rest.tries) + 1;
         self.rests.insert(fingerprint, Rest { until: now.mono.plus(self.timing.backoff(tries)), tries });
-        self.read_again(now, &fingerprint);
+        self.forget(&fingerprint);
+        self.on_store_changed(now);
     }
 
     fn settle(&mut self, fingerprint: Fingerprint, state: SignalState, detail: String, out: &mut Outbox) {

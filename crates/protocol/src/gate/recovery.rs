@@ -46,13 +46,19 @@ impl Gate {
         };
         out.notice(Notice::InDoubt { fingerprint, reason });
         task.doubt_since = Some(now.mono);
-        task.stage = Stage::Doubtful { at: now.mono };
+        let rests_until = self.rests.get(&fingerprint).map_or(now.mono, |rest| rest.until.max(now.mono));
+        task.stage = Stage::Doubtful { at: rests_until };
         self.tasks.insert(fingerprint, task);
     }
 
     /// In doubt after a try of one's own: the policy is asked again after a pause, if this node still leads.
     pub(super) fn doubt(&mut self, now: Now, fingerprint: Fingerprint) {
         let at = self.again_at(now, fingerprint);
+        self.doubt_until(now, fingerprint, at);
+    }
+
+    /// In doubt, and nothing is to be learned before `at`.
+    pub(super) fn doubt_until(&mut self, now: Now, fingerprint: Fingerprint, at: Mono) {
         let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
         task.doubt_since.get_or_insert(now.mono);
         task.stage = Stage::Doubtful { at };
@@ -68,10 +74,9 @@ impl Gate {
     pub(super) fn recover(&mut self, now: Now, fingerprint: Fingerprint, out: &mut Outbox) {
         let Some(authority) = &self.authority else { return };
         let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
-        let oldest = task.record.attempts.first().map_or(now.wall, |attempt| attempt.claimed_at);
         let doubt = Doubt {
             deadline_passed: task.record.expires_at.is_some_and(|at| now.wall >= at),
-            oldest_attempt_age: now.wall.since(oldest),
+            oldest_attempt_age: task.oldest_attempt_age(now),
             not_found_after: task.not_found_after,
         };
         match policy::recover(&self.capabilities, doubt) {
@@ -156,7 +161,7 @@ impl Gate {
                 self.settle(fingerprint, state, detail, out);
             }
             // Its owner knew better in the meantime.
-            Reply::Store(Ok(StoreReply::State(_))) => self.read_again(now, &fingerprint),
+            Reply::Store(Ok(StoreReply::State(_))) => self.rest(now, fingerprint),
             Reply::Store(Ok(StoreReply::Fenced(leadership))) => {
                 self.fenced_by = self.fenced_by.max(Some(leadership.epoch));
                 self.forget(&fingerprint);

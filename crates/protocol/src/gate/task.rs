@@ -1,11 +1,14 @@
 //! One signal under way: claim, send, record.
 
+use std::time::Duration;
+
 use crate::broker::{LookupAnswer, Outcome};
 use crate::call::{Call, Claim, Order, Purpose, Reply, StoreCall, StoreReply, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::ids::{CallId, Epoch, Holder, Leg};
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::policy;
 use crate::record::{Attempt, SignalRecord, SignalState};
 use crate::time::{Mono, Now};
 
@@ -22,7 +25,7 @@ pub(super) struct Task {
     /// Since when the order is known to be in doubt here.
     pub(super) doubt_since: Option<Mono>,
     /// When the broker, asked this long after `doubt_since`, last did not have it.
-    pub(super) not_found_after: Option<std::time::Duration>,
+    pub(super) not_found_after: Option<Duration>,
     pub(super) tries: u32,
     pub(super) stage: Stage,
 }
@@ -40,7 +43,7 @@ pub(super) struct Own {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
     Never,
-    /// The last send that may have left ended, unknown, at this time.
+    /// The last send that may have left with an unknown end ended at this time, or before.
     Maybe(Mono),
 }
 
@@ -129,6 +132,13 @@ impl Task {
         }
     }
 
+    /// How long ago the oldest attempt was claimed. Wall clocks step and disagree, so it is never taken to be
+    /// younger than the doubt that was waited out here.
+    pub(super) fn oldest_attempt_age(&self, now: Now) -> Duration {
+        let by_wall = self.record.attempts.first().map_or(Duration::ZERO, |oldest| now.wall.since(oldest.claimed_at));
+        by_wall.max(self.doubt_since.map_or(Duration::ZERO, |since| now.mono.since(since)))
+    }
+
     /// Whether somebody else's attempt at this order has an unknown end.
     pub(super) fn has_foreign_doubt(&self) -> bool {
         self.record.attempts.iter().any(|attempt| {
@@ -202,9 +212,12 @@ impl Gate {
         let fingerprint = claim.fingerprint;
         match reply {
             Reply::Store(Ok(StoreReply::Claimed { number })) => self.on_claimed(now, claim, number, out),
-            Reply::Store(Ok(StoreReply::NotClaimed(_))) => self.read_again(now, &fingerprint),
+            Reply::Store(Ok(StoreReply::NotClaimed(_))) => self.rest(now, fingerprint),
             Reply::Store(Ok(StoreReply::Fenced(leadership))) => {
-                self.fenced_by = self.fenced_by.max(Some(leadership.epoch));
+                // A refusal that was long under way may concern an earlier epoch of this process than the present.
+                if self.authority.as_ref().is_some_and(|authority| authority.epoch == claim.epoch) {
+                    self.fenced_by = self.fenced_by.max(Some(leadership.epoch));
+                }
                 self.forget(&fingerprint);
             }
             other => {
@@ -224,8 +237,9 @@ impl Gate {
         let fingerprint = claim.fingerprint;
         match reply {
             Reply::Store(Ok(StoreReply::Signal(record))) => {
-                let newest = record.as_ref().and_then(|record| record.attempts.last());
-                match newest.filter(|attempt| is_open_of(attempt, claim.epoch, &claim.holder)) {
+                // Not always the newest: a later leadership may have added its own.
+                let attempts = record.as_ref().map_or(&[][..], |record| &record.attempts);
+                match attempts.iter().rfind(|attempt| is_open_of(attempt, claim.epoch, &claim.holder)) {
                     Some(attempt) => {
                         let number = attempt.number;
                         self.on_claimed(now, claim, number, out);
@@ -300,11 +314,22 @@ impl Gate {
             let left = authority.trusted_until.since(now.mono);
             return Err(format!("the lease can be trusted for {left:?} only"));
         }
-        match task.record.expires_at {
-            Some(deadline) if now.wall >= deadline => Err("its deadline has passed".into()),
-            Some(deadline) => Ok(trust_ends.min(now.mono_at(deadline))),
-            None => Ok(trust_ends),
+        let mut send_before = trust_ends;
+        if let Some(deadline) = task.record.expires_at {
+            if now.wall >= deadline {
+                return Err("its deadline has passed".into());
+            }
+            send_before = send_before.min(now.mono_at(deadline));
         }
+        if own.purpose == Purpose::Recover || own.sent != Sent::Never {
+            // Time has passed since the policy allowed it: the claim was on its way.
+            let left = policy::time_to_repeat(&self.capabilities, task.oldest_attempt_age(now));
+            if left.is_zero() {
+                return Err("the broker may not remember the first send any more".into());
+            }
+            send_before = send_before.min(now.mono.plus(left));
+        }
+        Ok(send_before)
     }
 
     fn on_placed(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, out: &mut Outbox) {
@@ -323,11 +348,16 @@ impl Gate {
                     Sent::Maybe(at) => Some(at),
                 };
                 let last_doubt = own_doubt.max(doubt_since.filter(|_| foreign_doubt));
-                match last_doubt.map(|at| at.plus(flight)).filter(|landed| now.mono < *landed) {
-                    Some(landed) => {
+                match last_doubt.filter(|at| now.mono < at.plus(flight)) {
+                    Some(at) => {
                         let reason = format!("refused ({reason}) while an earlier send may be in flight");
-                        out.notice(Notice::InDoubt { fingerprint, reason });
-                        task.stage = Stage::Doubtful { at: landed };
+                        out.notice(Notice::InDoubt { fingerprint, reason: reason.clone() });
+                        own.sent = Sent::Maybe(at);
+                        match sent {
+                            // The store hears of it, because an open attempt looks like one that was never sent.
+                            Sent::Never => self.record(now, fingerprint, Outcome::Unknown(reason), out),
+                            Sent::Maybe(_) => self.doubt_until(now, fingerprint, at.plus(flight)),
+                        }
                     }
                     None => self.record(now, fingerprint, outcome, out),
                 }
@@ -380,6 +410,10 @@ impl Gate {
                         && let Some(own) = &task.own
                         && let Some(attempt) = task.record.attempts.iter_mut().find(|a| a.number == own.number)
                     {
+                        if matches!(outcome, Outcome::NotSent(_)) {
+                            // Closed for good: nothing may be sent under it, and nothing is left to record.
+                            task.own = None;
+                        }
                         attempt.outcome = Some(outcome);
                     }
                     self.doubt(now, fingerprint);

@@ -1,0 +1,149 @@
+//! A signal store in memory that does what [`StoreCall`] says, no more: every call is atomic.
+
+use std::collections::BTreeMap;
+
+use oncegate_protocol::call::{Claim, Purpose, Verdict};
+use oncegate_protocol::record::{outcome_may_become, state_after};
+use oncegate_protocol::{
+    Attempt, Epoch, Fingerprint, Holder, Leadership, SignalRecord, SignalState, StoreCall, StoreReply, Wall,
+};
+
+pub(crate) struct Store {
+    pub(crate) leadership: Leadership,
+    pub(crate) signals: BTreeMap<Fingerprint, SignalRecord>,
+    bodies: BTreeMap<Fingerprint, Fingerprint>,
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            leadership: Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::default() },
+            signals: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn leads(&self, epoch: Epoch, holder: &Holder) -> bool {
+        self.leadership.epoch == epoch && self.leadership.holder.as_ref() == Some(holder)
+    }
+
+    fn fenced(&self) -> StoreReply {
+        StoreReply::Fenced(self.leadership.clone())
+    }
+
+    pub(crate) fn apply(&mut self, call: &StoreCall) -> StoreReply {
+        match call {
+            StoreCall::Insert { signal, .. } => {
+                let sequence = self.signals.len() as u64;
+                let new = !self.signals.contains_key(&signal.fingerprint);
+                let body = *self.bodies.entry(signal.fingerprint).or_insert(signal.body_digest);
+                let record = self.signals.entry(signal.fingerprint).or_insert_with(|| SignalRecord {
+                    fingerprint: signal.fingerprint,
+                    sequence,
+                    state: SignalState::Received,
+                    raw: signal.raw.clone(),
+                    expires_at: signal.expires_at,
+                    attempts: vec![],
+                });
+                StoreReply::Stored { new, state: record.state, same_body: body == signal.body_digest }
+            }
+            StoreCall::ReadLeadership => StoreReply::Leadership(self.leadership.clone()),
+            StoreCall::OpenEpoch { expected, holder, at } => {
+                if self.leadership.epoch != *expected {
+                    return self.fenced();
+                }
+                let epoch = expected.next();
+                self.leadership = Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at };
+                for record in self.signals.values_mut().filter(|record| record.state == SignalState::Executing) {
+                    record.state = SignalState::InDoubt;
+                }
+                StoreReply::Opened(epoch)
+            }
+            StoreCall::Heartbeat { epoch, holder, at } => {
+                if !self.leads(*epoch, holder) {
+                    return self.fenced();
+                }
+                self.leadership.heartbeat_at = *at;
+                StoreReply::Done
+            }
+            StoreCall::Vacate { epoch, holder, .. } => {
+                if !self.leads(*epoch, holder) {
+                    return self.fenced();
+                }
+                self.leadership.holder = None;
+                StoreReply::Done
+            }
+            StoreCall::ReadPending { limit } => {
+                let limit = usize::try_from(*limit).expect("a count fits");
+                let received = self.in_order(|state| state == SignalState::Received).take(limit);
+                let unfinished = self
+                    .in_order(|state| matches!(state, SignalState::Executing | SignalState::InDoubt))
+                    .take(limit);
+                let mut pending: Vec<_> = received.chain(unfinished).cloned().collect();
+                pending.sort_by_key(|record| record.sequence);
+                StoreReply::Pending(pending)
+            }
+            StoreCall::ReadSignal { fingerprint } => StoreReply::Signal(self.signals.get(fingerprint).cloned()),
+            StoreCall::Claim(claim) => self.claim(claim),
+            StoreCall::RecordOutcome { fingerprint, number, owner, outcome, .. } => {
+                let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
+                let attempt = record.attempts.iter_mut().find(|a| a.number == *number && a.owner == *owner);
+                if let Some(attempt) = attempt
+                    && outcome_may_become(attempt.outcome.as_ref(), outcome)
+                {
+                    attempt.outcome = Some(outcome.clone());
+                    record.state = state_after(record.state, &record.attempts);
+                }
+                StoreReply::State(Some(record.state))
+            }
+            StoreCall::Conclude { fingerprint, epoch, holder, verdict, .. } => {
+                if !self.leads(*epoch, holder) {
+                    return self.fenced();
+                }
+                let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
+                record.state = match (verdict, record.state) {
+                    (Verdict::Found(_), SignalState::InDoubt) => SignalState::Executed,
+                    (Verdict::Quarantine(_), SignalState::InDoubt) => SignalState::Quarantined,
+                    (Verdict::Expire, SignalState::Received) => SignalState::Expired,
+                    (Verdict::Found(_) | Verdict::Quarantine(_) | Verdict::Expire, present) => present,
+                };
+                StoreReply::State(Some(record.state))
+            }
+            StoreCall::Resolve { fingerprint, resolution, .. } => {
+                let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
+                if record.state == SignalState::Quarantined {
+                    record.state = resolution.state();
+                }
+                StoreReply::State(Some(record.state))
+            }
+        }
+    }
+
+    fn in_order(&self, wanted: impl Fn(SignalState) -> bool) -> impl Iterator<Item = &SignalRecord> {
+        let mut records: Vec<_> = self.signals.values().filter(|record| wanted(record.state)).collect();
+        records.sort_by_key(|record| record.sequence);
+        records.into_iter()
+    }
+
+    fn claim(&mut self, claim: &Claim) -> StoreReply {
+        if !self.leads(claim.epoch, &claim.holder) {
+            return self.fenced();
+        }
+        let Some(record) = self.signals.get_mut(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
+        record.state = match (claim.purpose, record.state) {
+            (Purpose::Execute, SignalState::Received) => SignalState::Executing,
+            (Purpose::Recover, SignalState::InDoubt) => SignalState::InDoubt,
+            (Purpose::Execute | Purpose::Recover, _) => return StoreReply::NotClaimed(Some(record.clone())),
+        };
+        let number = 1 + u32::try_from(record.attempts.len()).expect("few attempts");
+        record.attempts.push(Attempt {
+            leg: claim.leg,
+            number,
+            epoch: claim.epoch,
+            owner: claim.holder.clone(),
+            claimed_at: claim.at,
+            outcome: None,
+        });
+        StoreReply::Claimed { number }
+    }
+}

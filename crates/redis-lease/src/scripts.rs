@@ -1,0 +1,44 @@
+//! What Redis is asked to run. Each script is atomic, works on `KEYS[1]` and answers in one shape: who holds
+//! the lease now (nil: nobody) and its `PTTL`.
+//!
+//! They use nothing beyond Redis 7.0 and are sent whole. Simulated servers recognise them by their exact
+//! text, so a changed script is refused there until its model follows.
+
+/// Takes the lease for `ARGV[1]` for `ARGV[2]` milliseconds if nobody has it, and extends it if `ARGV[1]`
+/// already does: then the reply to an earlier acquisition was lost.
+pub const ACQUIRE: &str = "\
+local holder = redis.call('GET', KEYS[1])
+if not holder then
+  holder = ARGV[1]
+  redis.call('SET', KEYS[1], holder, 'PX', ARGV[2])
+elseif holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {holder, redis.call('PTTL', KEYS[1])}";
+
+/// Extends the lease to `ARGV[2]` milliseconds from now if `ARGV[1]` has it.
+pub const RENEW: &str = "\
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {holder, redis.call('PTTL', KEYS[1])}";
+
+/// Deletes the lease if `ARGV[1]` has it, and says so on channel `ARGV[2]`.
+pub const RELEASE: &str = "\
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  redis.call('PUBLISH', ARGV[2], holder)
+  holder = false
+end
+return {holder, redis.call('PTTL', KEYS[1])}";
+
+/// Changes nothing; a script so that holder and time left belong together.
+pub const READ: &str = "\
+return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
+
+/// The channel on which the release of the lease at `key` is announced.
+pub fn released_channel(key: &str) -> String {
+    format!("{key}:released")
+}

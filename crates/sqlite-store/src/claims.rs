@@ -1,0 +1,80 @@
+//! The intent to place an order, and how it ended: the two commits that every order costs.
+
+use oncegate_protocol::call::Claim;
+use oncegate_protocol::record::{outcome_may_become, state_after};
+use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, StoreReply, Wall};
+use rusqlite::{Connection, OptionalExtension as _, Result};
+
+use crate::rows::{attempts, epoch_out, outcome_in, outcome_out, purpose_out, records, state};
+use crate::{leadership, statements};
+
+/// One statement claims. Only when it has done nothing is it asked why, under the same lock.
+pub(crate) fn claim(connection: &Connection, claim: &Claim) -> Result<StoreReply> {
+    let number = connection
+        .prepare_cached(statements::CLAIM)?
+        .query_row(
+            (
+                claim.fingerprint.as_bytes(),
+                claim.leg.0,
+                epoch_out(claim.epoch),
+                claim.holder.as_str(),
+                claim.client_order_id.as_str(),
+                purpose_out(claim.purpose),
+                claim.at.as_millis(),
+            ),
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(number) = number {
+        return Ok(StoreReply::Claimed { number });
+    }
+    if let Some(leadership) = leadership::fence(connection, claim.epoch, &claim.holder)? {
+        return Ok(StoreReply::Fenced(leadership));
+    }
+    let record = records(connection, statements::READ_SIGNAL, [claim.fingerprint.as_bytes()])?.pop();
+    Ok(StoreReply::NotClaimed(record))
+}
+
+/// The attempt that an outcome belongs to, and by whose word.
+#[derive(Clone, Copy)]
+pub(crate) struct AttemptKey<'a> {
+    pub(crate) fingerprint: &'a Fingerprint,
+    pub(crate) leg: Leg,
+    pub(crate) number: u32,
+    pub(crate) owner: &'a Holder,
+}
+
+pub(crate) fn record_outcome(
+    connection: &Connection,
+    key: AttemptKey<'_>,
+    outcome: &Outcome,
+    at: Wall,
+) -> Result<StoreReply> {
+    let AttemptKey { fingerprint, leg, number, owner } = key;
+    let Some(present) = state(connection, fingerprint)? else {
+        return Ok(StoreReply::State(None));
+    };
+    let old = connection
+        .prepare_cached(statements::READ_OUTCOME)?
+        .query_row((fingerprint.as_bytes(), leg.0, number, owner.as_str()), |row| outcome_in(row, 0))
+        .optional()?;
+    // Not there, or somebody else's; or nothing is learnt.
+    if !old.is_some_and(|old| outcome_may_become(old.as_ref(), outcome)) {
+        return Ok(StoreReply::State(Some(present)));
+    }
+    let (kind, detail) = outcome_out(outcome);
+    connection.prepare_cached(statements::WRITE_OUTCOME)?.execute((
+        fingerprint.as_bytes(),
+        leg.0,
+        number,
+        owner.as_str(),
+        kind,
+        detail,
+        at.as_millis(),
+    ))?;
+    let next = state_after(present, &attempts(connection, fingerprint)?);
+    if next != present {
+        connection.prepare_cached(statements::WRITE_STATE)?.execute((fingerprint.as_bytes(), next.name()))?;
+    }
+    Ok(StoreReply::State(Some(next)))
+}

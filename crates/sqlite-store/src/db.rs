@@ -1,0 +1,223 @@
+//! One connection to one store, and the calls performed on it: synchronous, and the same everywhere.
+
+use std::path::Path;
+use std::time::Duration;
+
+use oncegate_protocol::{Leadership, SignalRecord, StoreCall, StoreReply};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::claims::AttemptKey;
+use crate::error::DbError;
+use crate::leadership::HistoryEntry;
+use crate::{claims, leadership, rows, schema, signals};
+
+/// For how long a call waits for another process's commit. A commit takes milliseconds; whoever holds the
+/// lock longer is stuck, and the caller has timeouts of its own.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// More than there are statements: none is ever prepared twice.
+const STATEMENTS_KEPT: usize = 64;
+
+/// Whether a commit waits for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Durability {
+    /// A commit survives a power cut before it is answered.
+    Full,
+    /// A commit survives the process, and a power cut only once somebody's full commit follows it.
+    Process,
+}
+
+/// A connection to a store.
+#[derive(Debug)]
+pub struct Db {
+    connection: Connection,
+    place: String,
+}
+
+impl Db {
+    /// Opens the store at `path`, creating it if nothing is there and migrating it if it is older.
+    ///
+    /// # Errors
+    /// [`DbError::NewerVersion`] and [`DbError::NotOurs`] leave the file untouched.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DbError> {
+        Self::open_with(path.as_ref(), Durability::Full)
+    }
+
+    pub(crate) fn open_with(path: &Path, durability: Durability) -> Result<Self, DbError> {
+        let place = path.display().to_string();
+        let failed = |e| DbError::sqlite("open the store", &place, e);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        // Before anything is written: this may be somebody else's file.
+        schema::version(&connection, &place)?;
+        let mode = switch_to_wal(&mut connection).map_err(failed)?;
+        if mode != "wal" {
+            return Err(DbError::NoWal { place, mode });
+        }
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            Durability::Process => "NORMAL",
+        };
+        connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}")).map_err(failed)?;
+        configure(&connection).map_err(failed)?;
+        schema::migrate(&mut connection, &place)?;
+        Ok(Self { connection, place })
+    }
+
+    /// A new store that lives as long as this value.
+    ///
+    /// # Errors
+    /// None that is known; `SQLite` reports them all alike.
+    pub fn open_in_memory() -> Result<Self, DbError> {
+        let place = "memory".to_owned();
+        let failed = |e| DbError::sqlite("open the store", &place, e);
+        let mut connection = Connection::open_in_memory().map_err(failed)?;
+        configure(&connection).map_err(failed)?;
+        schema::migrate(&mut connection, &place)?;
+        Ok(Self { connection, place })
+    }
+
+    /// Performs `call` in one commit, on the disk before this returns, or not at all.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`]: nothing is known of whether the call had its effect; it may be repeated.
+    pub fn apply(&mut self, call: &StoreCall) -> Result<StoreReply, DbError> {
+        match call {
+            StoreCall::Insert { signal, at } => {
+                let stored = signals::already_stored(&self.connection, signal);
+                match stored.map_err(|e| self.failed("look for a signal", e))? {
+                    Some(stored) => Ok(stored),
+                    None => self.write("store a signal", |db| signals::insert(db, signal, *at)),
+                }
+            }
+            StoreCall::ReadLeadership => self.leadership().map(StoreReply::Leadership),
+            StoreCall::OpenEpoch { expected, holder, at } => {
+                self.write("open an epoch", |db| leadership::open(db, *expected, holder, *at))
+            }
+            StoreCall::Heartbeat { epoch, holder, at } => {
+                self.write("write a heartbeat", |db| leadership::heartbeat(db, *epoch, holder, *at))
+            }
+            StoreCall::Vacate { epoch, holder, reason, at } => {
+                self.write("vacate the leadership", |db| leadership::vacate(db, *epoch, holder, reason, *at))
+            }
+            StoreCall::ReadPending { limit } => self.read("read what is owed", |db| signals::pending(db, *limit)),
+            StoreCall::ReadSignal { fingerprint } => self.read("read a signal", |db| signals::read(db, fingerprint)),
+            StoreCall::Claim(claim) => self.write("claim a signal", |db| claims::claim(db, claim)),
+            StoreCall::RecordOutcome { fingerprint, leg, number, owner, outcome, at } => {
+                let key = AttemptKey { fingerprint, leg: *leg, number: *number, owner };
+                self.write("record an outcome", |db| claims::record_outcome(db, key, outcome, *at))
+            }
+            StoreCall::Conclude { fingerprint, epoch, holder, verdict, at } => {
+                let leader = (*epoch, holder);
+                self.write("conclude on a signal", |db| signals::conclude(db, fingerprint, leader, verdict, *at))
+            }
+            StoreCall::Resolve { fingerprint, resolution, reason, at } => {
+                self.write("resolve a signal", |db| signals::resolve(db, fingerprint, *resolution, reason, *at))
+            }
+        }
+    }
+
+    /// Who leads, for judges.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`].
+    pub fn leadership(&self) -> Result<Leadership, DbError> {
+        leadership::read(&self.connection).map_err(|e| self.failed("read the leadership", e))
+    }
+
+    /// Every signal ever stored, in order of arrival, for judges.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`].
+    pub fn signals(&self) -> Result<Vec<SignalRecord>, DbError> {
+        const ALL: &str = "SELECT fingerprint, sequence, state, raw, expires_at FROM signals ORDER BY sequence";
+        self.read("read all signals", |db| rows::records(db, ALL, []))
+    }
+
+    /// Every leadership that ever was, oldest first, for judges.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`].
+    pub fn history(&self) -> Result<Vec<HistoryEntry>, DbError> {
+        leadership::history(&self.connection).map_err(|e| self.failed("read the history", e))
+    }
+
+    /// The connection itself, for tests and planted bugs: nothing written through it is checked by more than
+    /// the triggers.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A number that changes when another connection has committed, and never on commits of this one.
+    pub(crate) fn data_version(&self) -> Result<i64, DbError> {
+        let version = self
+            .connection
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+        version.map_err(|e| self.failed("look for changes", e))
+    }
+
+    /// Several reads of one snapshot.
+    pub(crate) fn read<T>(
+        &self,
+        doing: &'static str,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DbError> {
+        let read = || {
+            let snapshot = self.connection.unchecked_transaction()?;
+            let value = act(&snapshot)?;
+            snapshot.finish()?;
+            Ok(value)
+        };
+        read().map_err(|e| self.failed(doing, e))
+    }
+
+    /// One commit. The write lock is taken first: nothing is decided on what may change meanwhile. An error or
+    /// a panic in `act` rolls back.
+    pub(crate) fn write<T>(
+        &mut self,
+        doing: &'static str,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DbError> {
+        let write = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = act(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        write().map_err(|e| DbError::sqlite(doing, &self.place, e))
+    }
+
+    fn failed(&self, doing: &'static str, e: rusqlite::Error) -> DbError {
+        DbError::sqlite(doing, &self.place, e)
+    }
+}
+
+/// The journal mode in force. `SQLite` does not wait its turn for this switch when others open the new file at
+/// the same time; taking the write lock does wait, and the turn after it is ours or the switch is made.
+fn switch_to_wal(connection: &mut Connection) -> rusqlite::Result<String> {
+    const TURNS: usize = 100;
+    let mut turn = 0;
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
+            Err(e) if turn < TURNS && e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => turn += 1,
+            switched => return switched,
+        }
+        connection.transaction_with_behavior(TransactionBehavior::Immediate)?.rollback()?;
+    }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // One plan for a statement, whatever values it is given: the plan that a test has looked at. Without this
+    // `SQLite` prepares some statements again at every call, which costs more than the call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.execute_batch("PRAGMA foreign_keys = ON")
+}

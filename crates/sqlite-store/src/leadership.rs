@@ -1,0 +1,97 @@
+//! Who may act: one row that is never deleted, and the history beside it.
+
+use oncegate_protocol::{Epoch, Holder, Leadership, StoreReply, Wall};
+use rusqlite::{Connection, Result};
+
+use crate::rows::{epoch_in, epoch_out, holder_in, wall_in};
+use crate::statements;
+
+/// One leadership of the past, or the present one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryEntry {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Who opened it.
+    pub holder: Holder,
+    /// When, by the wall clock of who opened it.
+    pub opened_at: Wall,
+    /// When it ended, by the wall clock of who ended it, and why; none while it lasts.
+    pub closed: Option<(Wall, String)>,
+}
+
+pub(crate) fn read(connection: &Connection) -> Result<Leadership> {
+    connection.prepare_cached(statements::READ_LEADERSHIP)?.query_row([], |row| {
+        Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+    })
+}
+
+/// The leadership, if it is not that of `holder` under `epoch`.
+pub(crate) fn fence(connection: &Connection, epoch: Epoch, holder: &Holder) -> Result<Option<Leadership>> {
+    let leadership = read(connection)?;
+    let own = leadership.epoch == epoch && leadership.holder.as_ref() == Some(holder);
+    Ok((!own).then_some(leadership))
+}
+
+pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+    let opened = connection.prepare_cached(statements::OPEN_EPOCH)?.execute((
+        epoch_out(expected),
+        holder.as_str(),
+        at.as_millis(),
+    ))?;
+    if opened == 0 {
+        return Ok(StoreReply::Fenced(read(connection)?));
+    }
+    let epoch = expected.next();
+    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((
+        epoch_out(expected),
+        at.as_millis(),
+        format!("{holder} opened epoch {epoch}"),
+    ))?;
+    connection.prepare_cached(statements::OPEN_HISTORY)?.execute((
+        epoch_out(epoch),
+        holder.as_str(),
+        at.as_millis(),
+    ))?;
+    Ok(StoreReply::Opened(epoch))
+}
+
+pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+    let told = connection.prepare_cached(statements::HEARTBEAT)?.execute((
+        epoch_out(epoch),
+        holder.as_str(),
+        at.as_millis(),
+    ))?;
+    if told == 0 { Ok(StoreReply::Fenced(read(connection)?)) } else { Ok(StoreReply::Done) }
+}
+
+pub(crate) fn vacate(
+    connection: &Connection,
+    epoch: Epoch,
+    holder: &Holder,
+    reason: &str,
+    at: Wall,
+) -> Result<StoreReply> {
+    let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
+    if vacated == 0 {
+        return Ok(StoreReply::Fenced(read(connection)?));
+    }
+    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
+    Ok(StoreReply::Done)
+}
+
+/// All leaderships, oldest first.
+pub(crate) fn history(connection: &Connection) -> Result<Vec<HistoryEntry>> {
+    connection
+        .prepare_cached("SELECT epoch, holder, opened_at, closed_at, reason FROM leadership_history ORDER BY epoch")?
+        .query_map([], |row| {
+            let closed_at: Option<i64> = row.get(3)?;
+            let reason: Option<String> = row.get(4)?;
+            Ok(HistoryEntry {
+                epoch: epoch_in(row, 0)?,
+                holder: Holder::new(row.get::<_, String>(1)?),
+                opened_at: wall_in(row, 2)?,
+                closed: closed_at.map(Wall::from_millis).zip(reason),
+            })
+        })?
+        .collect()
+}

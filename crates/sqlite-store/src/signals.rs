@@ -1,0 +1,110 @@
+//! Taking signals in, reading what is owed, and moving them on without an attempt.
+
+use oncegate_protocol::call::{Resolution, Verdict};
+use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalState, StoreReply, Wall};
+use rusqlite::{Connection, OptionalExtension as _, Result};
+
+use crate::rows::{epoch_out, fingerprint_in, records, resolution_out, state, state_in};
+use crate::{leadership, statements};
+
+/// The answer to a repeat, which needs no lock: a signal that is there stays there. None when it is not.
+pub(crate) fn already_stored(connection: &Connection, signal: &Signal) -> Result<Option<StoreReply>> {
+    connection
+        .prepare_cached(statements::READ_STATE_AND_DIGEST)?
+        .query_row([signal.fingerprint.as_bytes()], |row| {
+            Ok(StoreReply::Stored {
+                new: false,
+                state: state_in(row, 0)?,
+                same_body: fingerprint_in(row, 1)? == signal.body_digest,
+            })
+        })
+        .optional()
+}
+
+/// For when [`already_stored`] said no; another may have come first since.
+pub(crate) fn insert(connection: &Connection, signal: &Signal, at: Wall) -> Result<StoreReply> {
+    if let Some(stored) = already_stored(connection, signal)? {
+        return Ok(stored);
+    }
+    connection.prepare_cached(statements::INSERT_SIGNAL)?.execute((
+        signal.fingerprint.as_bytes(),
+        signal.body_digest.as_bytes(),
+        at.as_millis(),
+        signal.expires_at.map(Wall::as_millis),
+        &signal.raw,
+    ))?;
+    Ok(StoreReply::Stored { new: true, state: SignalState::Received, same_body: true })
+}
+
+pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<StoreReply> {
+    let mut pending = records(connection, statements::READ_UNFINISHED, [limit])?;
+    pending.extend(records(connection, statements::READ_RECEIVED, [limit])?);
+    pending.sort_by_key(|record| record.sequence);
+    Ok(StoreReply::Pending(pending))
+}
+
+pub(crate) fn read(connection: &Connection, fingerprint: &Fingerprint) -> Result<StoreReply> {
+    Ok(StoreReply::Signal(records(connection, statements::READ_SIGNAL, [fingerprint.as_bytes()])?.pop()))
+}
+
+/// What a verdict needs, what it brings, and how it is told.
+fn reading(verdict: &Verdict) -> (SignalState, SignalState, &'static str, &str) {
+    match verdict {
+        Verdict::Found(id) => (SignalState::InDoubt, SignalState::Executed, "found", id.as_str()),
+        Verdict::Quarantine(reason) => (SignalState::InDoubt, SignalState::Quarantined, "quarantine", reason),
+        Verdict::Expire => (SignalState::Received, SignalState::Expired, "expire", ""),
+    }
+}
+
+pub(crate) fn conclude(
+    connection: &Connection,
+    fingerprint: &Fingerprint,
+    (epoch, holder): (Epoch, &Holder),
+    verdict: &Verdict,
+    at: Wall,
+) -> Result<StoreReply> {
+    let (from, to, kind, detail) = reading(verdict);
+    let moved = connection.prepare_cached(statements::CONCLUDE)?.execute((
+        fingerprint.as_bytes(),
+        epoch_out(epoch),
+        holder.as_str(),
+        from.name(),
+        to.name(),
+    ))?;
+    if moved == 0 {
+        return match leadership::fence(connection, epoch, holder)? {
+            Some(leadership) => Ok(StoreReply::Fenced(leadership)),
+            None => Ok(StoreReply::State(state(connection, fingerprint)?)),
+        };
+    }
+    connection.prepare_cached(statements::RECORD_CONCLUSION)?.execute((
+        fingerprint.as_bytes(),
+        epoch_out(epoch),
+        holder.as_str(),
+        kind,
+        detail,
+        at.as_millis(),
+    ))?;
+    Ok(StoreReply::State(Some(to)))
+}
+
+pub(crate) fn resolve(
+    connection: &Connection,
+    fingerprint: &Fingerprint,
+    resolution: Resolution,
+    reason: &str,
+    at: Wall,
+) -> Result<StoreReply> {
+    let to = resolution.state();
+    let moved = connection.prepare_cached(statements::RESOLVE)?.execute((fingerprint.as_bytes(), to.name()))?;
+    if moved == 0 {
+        return Ok(StoreReply::State(state(connection, fingerprint)?));
+    }
+    connection.prepare_cached(statements::RECORD_RESOLUTION)?.execute((
+        fingerprint.as_bytes(),
+        resolution_out(resolution),
+        reason,
+        at.as_millis(),
+    ))?;
+    Ok(StoreReply::State(Some(to)))
+}

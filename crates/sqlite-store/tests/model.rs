@@ -1,0 +1,349 @@
+//! The store against a naive model of it: any calls from any holders, compared reply by reply and row by row.
+
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+use kit::{every_row, fingerprint, signal};
+use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
+use oncegate_protocol::record::{outcome_may_become, state_after};
+use oncegate_protocol::{
+    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, Leadership, Leg, Outcome, SignalRecord, SignalState,
+    StoreCall, StoreReply, Wall,
+};
+use oncegate_sqlite_store::Db;
+use proptest::prelude::*;
+
+/// What the documentation of the calls says, over plain vectors.
+struct Model {
+    leadership: Leadership,
+    signals: Vec<Kept>,
+    /// Epoch, holder, and why it ended.
+    history: Vec<(Epoch, Holder, Option<String>)>,
+}
+
+struct Kept {
+    record: SignalRecord,
+    digest: Fingerprint,
+    purposes: Vec<Purpose>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let leadership = Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::from_millis(0) };
+        Self { leadership, signals: vec![], history: vec![] }
+    }
+
+    fn leads(&self, epoch: Epoch, holder: &Holder) -> bool {
+        self.leadership.epoch == epoch && self.leadership.holder.as_ref() == Some(holder)
+    }
+
+    fn kept(&mut self, fingerprint: &Fingerprint) -> Option<&mut Kept> {
+        self.signals.iter_mut().find(|kept| kept.record.fingerprint == *fingerprint)
+    }
+
+    fn close(&mut self, epoch: Epoch, why: String) {
+        for past in &mut self.history {
+            if past.0 == epoch && past.2.is_none() {
+                past.2 = Some(why.clone());
+            }
+        }
+    }
+
+    fn apply(&mut self, call: &StoreCall) -> StoreReply {
+        match call {
+            StoreCall::Insert { signal, .. } => {
+                if let Some(kept) = self.kept(&signal.fingerprint) {
+                    let same_body = kept.digest == signal.body_digest;
+                    return StoreReply::Stored { new: false, state: kept.record.state, same_body };
+                }
+                let record = SignalRecord {
+                    fingerprint: signal.fingerprint,
+                    sequence: self.signals.len() as u64 + 1,
+                    state: SignalState::Received,
+                    raw: signal.raw.clone(),
+                    expires_at: signal.expires_at,
+                    attempts: vec![],
+                };
+                self.signals.push(Kept { record, digest: signal.body_digest, purposes: vec![] });
+                StoreReply::Stored { new: true, state: SignalState::Received, same_body: true }
+            }
+            StoreCall::ReadLeadership => StoreReply::Leadership(self.leadership.clone()),
+            StoreCall::OpenEpoch { expected, holder, at } => {
+                if self.leadership.epoch != *expected {
+                    return StoreReply::Fenced(self.leadership.clone());
+                }
+                let epoch = Epoch(expected.0 + 1);
+                self.close(*expected, format!("{holder} opened epoch {epoch}"));
+                self.history.push((epoch, holder.clone(), None));
+                self.leadership = Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at };
+                for kept in &mut self.signals {
+                    if kept.record.state == SignalState::Executing {
+                        kept.record.state = SignalState::InDoubt;
+                    }
+                }
+                StoreReply::Opened(epoch)
+            }
+            StoreCall::Heartbeat { epoch, holder, at } => {
+                if !self.leads(*epoch, holder) {
+                    return StoreReply::Fenced(self.leadership.clone());
+                }
+                self.leadership.heartbeat_at = *at;
+                StoreReply::Done
+            }
+            StoreCall::Vacate { epoch, holder, reason, .. } => {
+                if !self.leads(*epoch, holder) {
+                    return StoreReply::Fenced(self.leadership.clone());
+                }
+                self.leadership.holder = None;
+                self.close(*epoch, reason.clone());
+                StoreReply::Done
+            }
+            StoreCall::ReadPending { limit } => {
+                let oldest = |states: &[SignalState]| -> Vec<SignalRecord> {
+                    let all = self.signals.iter().map(|kept| kept.record.clone());
+                    all.filter(|record| states.contains(&record.state)).take(*limit as usize).collect()
+                };
+                let mut pending = oldest(&[SignalState::Received]);
+                pending.extend(oldest(&[SignalState::Executing, SignalState::InDoubt]));
+                pending.sort_by_key(|record| record.sequence);
+                StoreReply::Pending(pending)
+            }
+            StoreCall::ReadSignal { fingerprint } => {
+                StoreReply::Signal(self.kept(fingerprint).map(|kept| kept.record.clone()))
+            }
+            StoreCall::Claim(claim) => self.claim(claim),
+            StoreCall::RecordOutcome { fingerprint, leg, number, owner, outcome, .. } => {
+                let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
+                for attempt in &mut kept.record.attempts {
+                    if (attempt.leg, attempt.number, &attempt.owner) == (*leg, *number, owner)
+                        && outcome_may_become(attempt.outcome.as_ref(), outcome)
+                    {
+                        attempt.outcome = Some(outcome.clone());
+                        kept.record.state = state_after(kept.record.state, &kept.record.attempts.clone());
+                        break;
+                    }
+                }
+                StoreReply::State(Some(kept.record.state))
+            }
+            StoreCall::Conclude { fingerprint, epoch, holder, verdict, .. } => {
+                if !self.leads(*epoch, holder) {
+                    return StoreReply::Fenced(self.leadership.clone());
+                }
+                let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
+                kept.record.state = match (verdict, kept.record.state) {
+                    (Verdict::Found(_), SignalState::InDoubt) => SignalState::Executed,
+                    (Verdict::Quarantine(_), SignalState::InDoubt) => SignalState::Quarantined,
+                    (Verdict::Expire, SignalState::Received) => SignalState::Expired,
+                    (_, other) => other,
+                };
+                StoreReply::State(Some(kept.record.state))
+            }
+            StoreCall::Resolve { fingerprint, resolution, .. } => {
+                let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
+                if kept.record.state == SignalState::Quarantined {
+                    kept.record.state = resolution.state();
+                }
+                StoreReply::State(Some(kept.record.state))
+            }
+        }
+    }
+
+    fn claim(&mut self, claim: &Claim) -> StoreReply {
+        if !self.leads(claim.epoch, &claim.holder) {
+            return StoreReply::Fenced(self.leadership.clone());
+        }
+        let Some(kept) = self.kept(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
+        let attempts = &mut kept.record.attempts;
+        let newest = attempts.iter().zip(&kept.purposes).rfind(|(attempt, _)| attempt.leg == claim.leg);
+        let claimable = match claim.purpose {
+            Purpose::Execute => kept.record.state == SignalState::Received,
+            Purpose::Recover => {
+                // A repeat of the claim that made the newest attempt.
+                let repeat = newest.is_some_and(|(attempt, purpose)| {
+                    attempt.owner == claim.holder && attempt.outcome.is_none() && *purpose == Purpose::Recover
+                });
+                kept.record.state == SignalState::InDoubt && !repeat
+            }
+        };
+        if !claimable {
+            return StoreReply::NotClaimed(Some(kept.record.clone()));
+        }
+        let number = newest.map_or(1, |(attempt, _)| attempt.number + 1);
+        attempts.push(Attempt {
+            leg: claim.leg,
+            number,
+            epoch: claim.epoch,
+            owner: claim.holder.clone(),
+            claimed_at: claim.at,
+            outcome: None,
+        });
+        kept.purposes.push(claim.purpose);
+        if claim.purpose == Purpose::Execute {
+            kept.record.state = SignalState::Executing;
+        }
+        StoreReply::Claimed { number }
+    }
+}
+
+/// Numbers from which a call is made that often, but not always, fits where the store is.
+#[derive(Clone, Copy, Debug)]
+struct Draw {
+    kind: u8,
+    who: u8,
+    which: u8,
+    stale: u8,
+    what: u8,
+    at: u8,
+}
+
+fn draws() -> impl Strategy<Value = Draw> {
+    (0..24_u8, 0..8_u8, 0..3_u8, 0..8_u8, 0..8_u8, 0..4_u8).prop_map(|(kind, who, which, stale, what, at)| Draw {
+        kind,
+        who,
+        which,
+        stale,
+        what,
+        at,
+    })
+}
+
+fn call(draw: Draw, model: &Model) -> StoreCall {
+    let leadership = &model.leadership;
+    let names = ["a:00:1", "b:00:1", "c:00:2"];
+    let somebody = Holder::new(names[usize::from(draw.who) % 3]);
+    let holder = leadership.holder.clone().filter(|_| draw.who > 2).unwrap_or_else(|| somebody.clone());
+    let epoch = match draw.stale {
+        0 => Epoch(leadership.epoch.0.saturating_sub(1)),
+        1 => leadership.epoch.next(),
+        _ => leadership.epoch,
+    };
+    let fingerprint = fingerprint(u64::from(draw.which));
+    let leg = Leg(u16::from(draw.what == 7));
+    let at = Wall::from_millis(i64::from(draw.at));
+    let attempts = model.signals.iter().find(|kept| kept.record.fingerprint == fingerprint);
+    let attempts = attempts.map_or(&[][..], |kept| &kept.record.attempts);
+    match draw.kind {
+        0..=2 => {
+            let mut signal = signal(u64::from(draw.which));
+            if draw.what == 0 {
+                signal.body_digest = Fingerprint::of_bytes(b"another body");
+            }
+            StoreCall::Insert { signal, at }
+        }
+        3 => StoreCall::ReadLeadership,
+        4 | 5 => StoreCall::OpenEpoch { expected: epoch, holder: somebody, at },
+        6 => StoreCall::Heartbeat { epoch, holder, at },
+        7 => StoreCall::Vacate { epoch, holder, reason: "asked".into(), at },
+        8 => StoreCall::ReadPending { limit: u32::from(draw.what % 3) },
+        9 => StoreCall::ReadSignal { fingerprint },
+        10..=14 => StoreCall::Claim(Claim {
+            fingerprint,
+            leg,
+            epoch,
+            holder,
+            client_order_id: fingerprint.client_order_id(leg, &KeyFormat::default()),
+            purpose: if draw.kind < 13 { Purpose::Execute } else { Purpose::Recover },
+            at,
+        }),
+        15..=19 => {
+            let attempt = attempts.get(usize::from(draw.at) % attempts.len().max(1));
+            StoreCall::RecordOutcome {
+                fingerprint,
+                leg: attempt.map_or(leg, |a| a.leg),
+                number: attempt.map_or(1, |a| a.number),
+                owner: attempt.filter(|_| draw.stale > 0).map_or(somebody, |a| a.owner.clone()),
+                outcome: match draw.what {
+                    0 => Outcome::Accepted(BrokerOrderId::new("b")),
+                    1 | 2 => Outcome::NotSent("n".into()),
+                    3 => Outcome::Rejected("r".into()),
+                    _ => Outcome::Unknown("u".into()),
+                },
+                at,
+            }
+        }
+        20 | 21 => StoreCall::Conclude {
+            fingerprint,
+            epoch,
+            holder,
+            verdict: match draw.what % 4 {
+                0 => Verdict::Found(BrokerOrderId::new("b")),
+                1 => Verdict::Expire,
+                _ => Verdict::Quarantine("blind".into()),
+            },
+            at,
+        },
+        _ => StoreCall::Resolve {
+            fingerprint,
+            resolution: [Resolution::Executed, Resolution::NotExecuted, Resolution::Resend, Resolution::Resend]
+                [usize::from(draw.what) % 4],
+            reason: "looked".into(),
+            at,
+        },
+    }
+}
+
+fn compare(db: &Db, model: &Model) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&db.leadership().unwrap(), &model.leadership);
+    let signals: Vec<_> = model.signals.iter().map(|kept| kept.record.clone()).collect();
+    prop_assert_eq!(db.signals().unwrap(), signals);
+    let history: Vec<_> = db
+        .history()
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.epoch, entry.holder, entry.closed.map(|(_, why)| why)))
+        .collect();
+    prop_assert_eq!(&history, &model.history);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_reply_and_every_row_is_what_the_calls_promise(draws in prop::collection::vec(draws(), 1..80)) {
+        let (mut db, mut model) = (Db::open_in_memory().unwrap(), Model::new());
+        for draw in draws {
+            let call = call(draw, &model);
+            prop_assert_eq!(db.apply(&call).unwrap(), model.apply(&call), "{:?}", call);
+        }
+        compare(&db, &model)?;
+    }
+
+    #[test]
+    fn a_call_applied_twice_changes_nothing_more(draws in prop::collection::vec(draws(), 1..60)) {
+        let (mut db, mut model) = (Db::open_in_memory().unwrap(), Model::new());
+        for draw in draws {
+            let call = call(draw, &model);
+            db.apply(&call).unwrap();
+            model.apply(&call);
+            let once = every_row(&mut db);
+            db.apply(&call).unwrap();
+            prop_assert_eq!(every_row(&mut db), once, "{:?}", call);
+        }
+        compare(&db, &model)?;
+    }
+}
+
+/// The properties above say nothing about states that the draws never reach.
+#[test]
+fn the_draws_reach_every_state_and_every_reply() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut states, mut replies) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for _ in 0..200 {
+        let draws = prop::collection::vec(draws(), 80).new_tree(&mut runner).unwrap().current();
+        let mut model = Model::new();
+        for draw in draws {
+            let call = call(draw, &model);
+            let reply = format!("{:?}", model.apply(&call));
+            replies.insert(reply.split(['(', ' ']).next().unwrap_or_default().to_owned());
+            states.extend(model.signals.iter().map(|kept| kept.record.state));
+        }
+    }
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), SignalState::ALL);
+    assert_eq!(
+        replies.into_iter().collect::<Vec<_>>(),
+        ["Claimed", "Done", "Fenced", "Leadership", "NotClaimed", "Opened", "Pending", "Signal", "State", "Stored"]
+    );
+}

@@ -1,0 +1,228 @@
+//! The broker host: HTTP/1.1 and a book of its own, which is the truth about what was executed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use oncegate_http_broker::{Ask, OrderAnswer, OrderRequest, Reply, serve};
+use oncegate_protocol::{BrokerOrderId, Capabilities, ClientOrderId, Epoch, Fingerprint, Leg};
+
+use crate::nemesis::Nemesis;
+use crate::oracles::sightings::Sighting;
+use crate::scenario::BrokerKind;
+use crate::world::anchor::Point;
+use crate::world::host::Life;
+use crate::world::stream::LifeListener;
+use crate::world::trace::What;
+use crate::world::{World, locked};
+
+/// Where the broker listens.
+pub const PORT: u16 = 9000;
+/// After this long an accepted order is sure to be seen by a look-up.
+pub const VISIBLE_AFTER: Duration = Duration::from_secs(5);
+/// How long an accepted order really takes to be seen.
+const VISIBLE_LAG: Duration = Duration::from_secs(3);
+
+/// One order in the book: an effect in the market.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Booked {
+    /// Since the world began.
+    pub at: Duration,
+    /// Which signal it carries out.
+    pub fingerprint: Fingerprint,
+    /// Which order of it.
+    pub leg: Leg,
+    /// Under which id.
+    pub client_order_id: ClientOrderId,
+    /// The broker's own name for it.
+    pub broker_order_id: BrokerOrderId,
+    /// The fencing token that it bore.
+    pub epoch: Epoch,
+}
+
+/// The broker's machine; the book outlives everything.
+pub struct BrokerHost {
+    /// Its place in the world.
+    pub at: usize,
+    kind: BrokerKind,
+    book: Mutex<Vec<Booked>>,
+    faults: Mutex<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    silent: u32,
+    outage: u32,
+    late: Vec<Duration>,
+}
+
+/// What is wrong with the broker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BrokerFault {
+    /// It places orders and does not answer.
+    Silent,
+    /// It answers 503 and places nothing.
+    Outage,
+    /// It places orders this much later.
+    Late(Duration),
+}
+
+impl BrokerHost {
+    /// A broker with an empty book.
+    pub fn new(at: usize, kind: BrokerKind) -> Self {
+        Self { at, kind, book: Mutex::default(), faults: Mutex::default() }
+    }
+
+    /// Lets something go wrong.
+    pub fn begin(&self, fault: BrokerFault) {
+        let mut faults = locked(&self.faults);
+        match fault {
+            BrokerFault::Silent => faults.silent += 1,
+            BrokerFault::Outage => faults.outage += 1,
+            BrokerFault::Late(by) => faults.late.push(by),
+        }
+    }
+
+    /// Undoes one [`BrokerHost::begin`].
+    pub fn end(&self, fault: BrokerFault) {
+        let mut faults = locked(&self.faults);
+        match fault {
+            BrokerFault::Silent => faults.silent = faults.silent.saturating_sub(1),
+            BrokerFault::Outage => faults.outage = faults.outage.saturating_sub(1),
+            BrokerFault::Late(by) => {
+                if let Some(at) = faults.late.iter().position(|late| *late == by) {
+                    faults.late.remove(at);
+                }
+            }
+        }
+    }
+
+    /// The book as it is.
+    pub fn book(&self) -> Vec<Booked> {
+        locked(&self.book).clone()
+    }
+
+    /// Takes an order into the book, unless this broker has one under the same id.
+    fn take(&self, world: &World, nemesis: &Arc<Nemesis>, order: &OrderRequest) -> OrderAnswer {
+        let id = order.client_order_id.clone();
+        let mut book = locked(&self.book);
+        let repeated = book.iter().find(|booked| booked.client_order_id == id).cloned();
+        if self.kind == BrokerKind::Deduplicates
+            && let Some(booked) = repeated
+        {
+            drop(book);
+            world.judge().sightings.saw(Sighting::OrderDeduplicated);
+            world.tell(self.at, What::Broker(format!("has {:?} already, as {}", booked.fingerprint, booked.broker_order_id)));
+            return OrderAnswer::Duplicate { client_order_id: id, broker_order_id: booked.broker_order_id };
+        }
+        let booked = Booked {
+            at: world.now(),
+            fingerprint: order.fingerprint,
+            leg: order.leg,
+            client_order_id: id.clone(),
+            broker_order_id: BrokerOrderId::new(format!("B{}", book.len() + 1)),
+            epoch: order.epoch,
+        };
+        let broker_order_id = booked.broker_order_id.clone();
+        book.push(booked.clone());
+        drop(book);
+        world.tell(self.at, What::Broker(format!("EXECUTES {:?} as {broker_order_id} (epoch {})", order.fingerprint, order.epoch)));
+        world.judge().at_most_once.booked(booked);
+        nemesis.reach(Point::OrderBooked, self.at);
+        OrderAnswer::Accepted { client_order_id: id, broker_order_id }
+    }
+
+    async fn answer(self: Arc<Self>, world: Arc<World>, nemesis: Arc<Nemesis>, ask: Ask) -> Option<Reply> {
+        match ask {
+            Ask::Place(order) => {
+                if locked(&self.faults).outage > 0 {
+                    world.tell(self.at, What::Broker(format!("answers 503 to {:?}", order.fingerprint)));
+                    world.judge().sightings.saw(Sighting::BrokerOutage);
+                    return Some(Reply { status: 503, body: "maintenance".into() });
+                }
+                let late = locked(&self.faults).late.iter().max().copied();
+                if let Some(by) = late {
+                    world.tell(self.at, What::Broker(format!("takes its time over {:?}", order.fingerprint)));
+                    world.judge().sightings.saw(Sighting::BrokerLate);
+                    // Under way inside the broker, whether or not its client still waits.
+                    let (broker, later) = (Arc::clone(&self), Arc::clone(&world));
+                    let placed = tokio::spawn(async move {
+                        later.sleep_until(later.now() + by).await;
+                        broker.take(&later, &nemesis, &order)
+                    });
+                    let answer = placed.await.ok()?;
+                    return Some(placed_reply(&answer));
+                }
+                let answer = self.take(&world, &nemesis, &order);
+                if locked(&self.faults).silent > 0 {
+                    world.tell(self.at, What::Broker("does not answer".into()));
+                    world.judge().sightings.saw(Sighting::BrokerSilent);
+                    return std::future::pending().await;
+                }
+                Some(placed_reply(&answer))
+            }
+            Ask::LookUp(id) => Some(self.look_up(&world, id)),
+        }
+    }
+
+    fn look_up(&self, world: &World, id: ClientOrderId) -> Reply {
+        if self.kind == BrokerKind::Blind || locked(&self.faults).outage > 0 {
+            return Reply { status: 503, body: "no such service".into() };
+        }
+        let now = world.now();
+        let seen = locked(&self.book)
+            .iter()
+            .find(|booked| booked.client_order_id == id && now >= booked.at + VISIBLE_LAG)
+            .map(|booked| booked.broker_order_id.clone());
+        match seen {
+            Some(broker_order_id) => {
+                world.tell(self.at, What::Broker(format!("finds {id} as {broker_order_id}")));
+                Reply::new(200, &OrderAnswer::Accepted { client_order_id: id, broker_order_id })
+            }
+            None => {
+                world.tell(self.at, What::Broker(format!("does not find {id}")));
+                world.judge().sightings.saw(Sighting::OrderNotFound);
+                Reply::new(404, &OrderAnswer::NotFound { client_order_id: id })
+            }
+        }
+    }
+}
+
+fn placed_reply(answer: &OrderAnswer) -> Reply {
+    let status = match answer {
+        OrderAnswer::Duplicate { .. } => 409,
+        OrderAnswer::Accepted { .. } | OrderAnswer::Rejected { .. } | OrderAnswer::NotFound { .. } => 201,
+    };
+    Reply::new(status, answer)
+}
+
+/// What a node is told about a broker of that kind.
+pub fn capabilities(kind: BrokerKind) -> Capabilities {
+    let honest = match kind {
+        BrokerKind::Deduplicates => Capabilities::deduplicating(),
+        BrokerKind::LooksUp => Capabilities::lookup_only(VISIBLE_AFTER),
+        BrokerKind::Blind => Capabilities::blind(),
+    };
+    Capabilities { longest_flight: Duration::from_secs(20), ..honest }
+}
+
+/// One process of the broker.
+pub async fn process(world: Arc<World>, life: Arc<Life>, broker: Arc<BrokerHost>, nemesis: Arc<Nemesis>) {
+    let Ok(listener) = LifeListener::bind(Arc::clone(&world), Arc::clone(&life), PORT).await else { return };
+    let mut clients = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => {
+                let Ok(stream) = accepted else { return };
+                let (broker, world, nemesis) = (Arc::clone(&broker), Arc::clone(&world), Arc::clone(&nemesis));
+                clients.push(serve(stream, move |ask| {
+                    Arc::clone(&broker).answer(Arc::clone(&world), Arc::clone(&nemesis), ask)
+                }));
+            }
+            // A client that broke off is no news to a server.
+            Some(_) = clients.next() => {}
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A node: the production driver, state machine and adapters, on simulated clock and network.
+//!
+//! What differs from production: `Connect` and `Clock` are the world's, the boot nonce comes from the seed,
+//! store calls go through [`super::store::StoreLink`], and the ports are watched at named points.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use oncegate_coordinator::{BoxFuture, Broker, Clock, Connect, Driver, Handle, LeaseStore, Observer, Ports, SubmitError};
+use oncegate_http_broker::stream::HyperIo;
+use oncegate_http_broker::{HttpBroker, HttpBrokerConfig};
+use oncegate_protocol::broker::LookupAnswer;
+use oncegate_protocol::signal::MAX_SIGNAL_BYTES;
+use oncegate_protocol::{
+    Capabilities, ClientOrderId, Command, Event, IdentityRule, InstanceId, LeaseCall, LeaseReply, NodeConfig, Now,
+    Order, Outcome, PortError, Timing,
+};
+use oncegate_redis_lease::{RedisLease, RedisLeaseConfig};
+use tokio::sync::Notify;
+
+use super::store::{StoreHost, StoreLink};
+use super::{broker, redis};
+use crate::mutants::{self, Mutant};
+use crate::nemesis::Nemesis;
+use crate::world::anchor::Point;
+use crate::world::clock::SimClock;
+use crate::world::host::Life;
+use crate::world::rng::Rng;
+use crate::world::stream::{LifeListener, SimConnect};
+use crate::world::trace::What;
+use crate::world::{World, locked};
+
+/// Where a node takes signals.
+pub const PORT: u16 = 8080;
+/// And at which path.
+pub const SIGNALS_PATH: &str = "/v1/signals";
+
+/// What all nodes of a run have in common.
+pub struct Setup {
+    /// Seeds the boot nonces.
+    pub seed: u64,
+    /// Times and counts.
+    pub timing: Timing,
+    /// What they are told about the broker.
+    pub capabilities: Capabilities,
+    /// The planted bug, if any.
+    pub mutant: Option<Mutant>,
+    /// The store.
+    pub store: Arc<StoreHost>,
+    /// Redis, for what an oracle wants to know.
+    pub redis: Arc<redis::RedisHost>,
+    /// Their handles.
+    pub nodes: Arc<Nodes>,
+    /// Whose heartbeats stand still.
+    pub heartbeats: Arc<Heartbeats>,
+    /// Who watches.
+    pub nemesis: Arc<Nemesis>,
+}
+
+/// The nodes that run, by place in the world.
+#[derive(Default)]
+pub struct Nodes(Mutex<BTreeMap<usize, (Arc<Life>, Handle)>>);
+
+impl Nodes {
+    /// Whether the gate of that node is open, on its own clock.
+    pub fn gate_open(&self, world: &World, at: usize) -> bool {
+        locked(&self.0).get(&at).is_some_and(|(life, handle)| {
+            !life.is_over() && handle.status().gate_open(life.host.clock.read(world.now()).mono)
+        })
+    }
+
+    /// The places of the nodes that ever ran.
+    pub fn places(&self) -> Vec<usize> {
+        locked(&self.0).keys().copied().collect()
+    }
+}
+
+/// Whose lease renewals and store heartbeats stand still while all else goes on.
+#[derive(Default)]
+pub struct Heartbeats {
+    paused: Mutex<BTreeMap<usize, u32>>,
+    resumed: Notify,
+}
+
+impl Heartbeats {
+    /// They stand still.
+    pub fn pause(&self, node: usize) {
+        *locked(&self.paused).entry(node).or_default() += 1;
+    }
+
+    /// Undoes one pause.
+    pub fn resume(&self, node: usize) {
+        if let Some(count) = locked(&self.paused).get_mut(&node) {
+            *count = count.saturating_sub(1);
+        }
+        self.resumed.notify_waiters();
+    }
+
+    /// Ready when they move.
+    pub async fn moving(&self, node: usize) {
+        while locked(&self.paused).get(&node).is_some_and(|count| *count > 0) {
+            self.resumed.notified().await;
+        }
+    }
+}
+
+/// One process of a node.
+pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
+    let at = life.host.at;
+    let instance = InstanceId::new(life.host.name.clone());
+    let boot_nonce = Rng::new(setup.seed, &format!("boot nonce of {instance}, life {}", life.number)).next();
+    let clock: Arc<dyn Clock> = Arc::new(SimClock { world: Arc::clone(&world), life: Arc::clone(&life) });
+    let connect: Arc<dyn Connect> = Arc::new(SimConnect { world: Arc::clone(&world), life: Arc::clone(&life) });
+
+    let lease_config = RedisLeaseConfig::new(format!("redis:{}", redis::PORT), redis::LEASE_KEY);
+    let lease = LeaseLink {
+        inner: RedisLease::new(lease_config, Arc::clone(&connect), Arc::clone(&clock)),
+        at,
+        heartbeats: Arc::clone(&setup.heartbeats),
+    };
+    let broker_config = HttpBrokerConfig {
+        peer: format!("broker:{}", broker::PORT),
+        path_prefix: String::new(),
+        capabilities: setup.capabilities.clone(),
+        lookup_timeout: setup.timing.broker_timeout,
+        bearer_token: None,
+    };
+    let broker = BrokerLink {
+        inner: HttpBroker::new(broker_config, connect, Arc::clone(&clock)).expect("the world's broker is well described"),
+        life: Arc::clone(&life),
+        nemesis: Arc::clone(&setup.nemesis),
+        world: Arc::clone(&world),
+        setup: Arc::clone(&setup),
+    };
+    let store = StoreLink {
+        world: Arc::clone(&world),
+        life: Arc::clone(&life),
+        store: Arc::clone(&setup.store),
+        nemesis: Arc::clone(&setup.nemesis),
+        heartbeats: Arc::clone(&setup.heartbeats),
+        mutant: setup.mutant,
+        seen: Mutex::new(0),
+    };
+    let ports = Ports { clock: Arc::clone(&clock), lease: Arc::new(lease), store: Arc::new(store), broker: Arc::new(broker) };
+    let config = NodeConfig {
+        instance,
+        boot_nonce,
+        timing: setup.timing.clone(),
+        capabilities: setup.capabilities.clone(),
+    };
+    let machine = mutants::machine(setup.mutant, config, clock.now());
+    let watch = Box::new(Watch { world: Arc::clone(&world), at });
+    let (driver, handle) = Driver::new(machine, ports, &setup.timing, IdentityRule::default(), watch);
+    locked(&setup.nodes.0).insert(at, (Arc::clone(&life), handle.clone()));
+    tokio::select! {
+        biased;
+        () = driver.run() => {}
+        () = take_signals(world, life, handle) => {}
+    }
+}
+
+/// The door for signals: HTTP statuses as `POST /v1/signals` promises them.
+async fn take_signals(world: Arc<World>, life: Arc<Life>, handle: Handle) {
+    let Ok(listener) = LifeListener::bind(world, life, PORT).await else { return };
+    let mut senders = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => {
+                let Ok(stream) = accepted else { return };
+                let handle = handle.clone();
+                let service = service_fn(move |request| take_signal(handle.clone(), request));
+                senders.push(
+                    hyper::server::conn::http1::Builder::new()
+                        .auto_date_header(false)
+                        .serve_connection(HyperIo(stream), service),
+                );
+            }
+            // A sender that broke off will come again.
+            Some(_) = senders.next() => {}
+        }
+    }
+}
+
+async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let answer = |status: u16, body: String| {
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = hyper::StatusCode::from_u16(status).expect("statuses here are constants");
+        Ok(response)
+    };
+    if request.method() != Method::POST || request.uri().path() != SIGNALS_PATH {
+        return answer(404, "only POST /v1/signals is served here".into());
+    }
+    let Ok(body) = Limited::new(request.into_body(), MAX_SIGNAL_BYTES).collect().await else {
+        return answer(400, "the body can't be read, or is too large".into());
+    };
+    match handle.submit(&body.to_bytes()).await {
+        Ok(receipt) => answer(if receipt.new { 202 } else { 200 }, receipt.state.name().into()),
+        Err(error @ SubmitError::Malformed(_)) => answer(400, error.to_string()),
+        Err(error @ SubmitError::Conflict(_)) => answer(409, error.to_string()),
+        Err(error @ SubmitError::Unavailable(_)) => answer(503, error.to_string()),
+    }
+}
+
+/// Everything that the node hears and says, for the trace; what people should know, for the story.
+struct Watch {
+    world: Arc<World>,
+    at: usize,
+}
+
+impl Observer for Watch {
+    fn hears(&mut self, now: Now, event: &Event) {
+        let at = self.world.now();
+        self.world.trace().mix(at, self.at, &(now, event));
+    }
+
+    fn says(&mut self, _now: Now, commands: &[Command]) {
+        let at = self.world.now();
+        let mut trace = self.world.trace();
+        for command in commands {
+            match command {
+                Command::Notice(notice) => trace.tell(at, self.at, What::Notice(notice.clone())),
+                Command::Call { .. } | Command::Answer { .. } | Command::Stopped => trace.mix(at, self.at, command),
+            }
+        }
+    }
+}
+
+/// The lease port: the production adapter, with renewals that can be made to stand still.
+struct LeaseLink {
+    inner: RedisLease,
+    at: usize,
+    heartbeats: Arc<Heartbeats>,
+}
+
+impl LeaseStore for LeaseLink {
+    fn call(&self, call: LeaseCall) -> BoxFuture<'_, Result<LeaseReply, PortError>> {
+        Box::pin(async move {
+            if matches!(call, LeaseCall::Renew { .. }) {
+                self.heartbeats.moving(self.at).await;
+            }
+            self.inner.call(call).await
+        })
+    }
+
+    fn released(&self) -> BoxFuture<'_, ()> {
+        self.inner.released()
+    }
+}
+
+/// The broker port: the production adapter, watched.
+struct BrokerLink {
+    inner: HttpBroker,
+    life: Arc<Life>,
+    nemesis: Arc<Nemesis>,
+    world: Arc<World>,
+    setup: Arc<Setup>,
+}
+
+impl Broker for BrokerLink {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn place(&self, order: Order) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            let at = self.life.host.at;
+            let leased_to = self.setup.redis.holder(&self.world);
+            self.world.judge().gate_lease.sending(&self.world, at, leased_to.as_deref());
+            self.nemesis.reach(Point::OrderSending, at);
+            self.life.running().await;
+            let outcome = self.inner.place(order).await;
+            self.nemesis.reach(Point::OrderAnswered, at);
+            self.life.running().await;
+            outcome
+        })
+    }
+
+    fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
+        Box::pin(async move {
+            self.nemesis.reach(Point::LookupSending, self.life.host.at);
+            self.life.running().await;
+            self.inner.look_up(id).await
+        })
+    }
+}
+
+/// The longest a run's clocks may disagree and still count as within the stated bound, in parts per million.
+pub const DRIFT_BOUND_PPM: i64 = 5_000;
+
+/// How long after the end of all faults everything must be settled.
+pub const SETTLE_WITHIN: Duration = Duration::from_secs(120);

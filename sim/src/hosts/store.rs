@@ -1,0 +1,283 @@
+//! The store host: the production SQL on an in-memory database, behind a link that can be slow, broken or lie.
+//!
+//! Calls travel like requests to a database server: they are under way on their own, arrive although their
+//! sender has died or has stopped waiting, and are held by a partition.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncegate_coordinator::{BoxFuture, SignalStore};
+use oncegate_protocol::{Outcome, PortError, SignalRecord, StoreCall, StoreReply};
+use oncegate_sqlite_store::Db;
+use tokio::sync::{oneshot, watch};
+
+use super::node::Heartbeats;
+use crate::mutants::Mutant;
+use crate::nemesis::Nemesis;
+use crate::oracles::sightings::Sighting;
+use crate::world::anchor::Point;
+use crate::world::host::Life;
+use crate::world::trace::What;
+use crate::world::{World, locked};
+
+/// The store machine. Its commits survive everything.
+pub struct StoreHost {
+    /// Its place in the world.
+    pub at: usize,
+    db: Mutex<Db>,
+    faults: Mutex<StoreFaults>,
+    version: watch::Sender<u64>,
+}
+
+/// What is wrong with the store now; counted, because faults overlap. A key of none means every node.
+#[derive(Default)]
+pub struct StoreFaults {
+    fails: BTreeMap<Option<usize>, u32>,
+    loses_replies: BTreeMap<Option<usize>, u32>,
+    slow: Vec<Duration>,
+}
+
+/// Which calls of whom go wrong in which way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreFault {
+    /// They fail before they have any effect.
+    Fails(Option<usize>),
+    /// They are carried out and the reply is lost.
+    LosesReplies(Option<usize>),
+    /// They take longer.
+    Slow(Duration),
+}
+
+impl StoreHost {
+    /// An empty store.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn new(at: usize) -> Result<Self, oncegate_sqlite_store::DbError> {
+        let db = Mutex::new(Db::open_in_memory()?);
+        Ok(Self { at, db, faults: Mutex::default(), version: watch::Sender::new(0) })
+    }
+
+    /// Lets something go wrong.
+    pub fn begin(&self, fault: StoreFault) {
+        let mut faults = locked(&self.faults);
+        match fault {
+            StoreFault::Fails(whose) => *faults.fails.entry(whose).or_default() += 1,
+            StoreFault::LosesReplies(whose) => *faults.loses_replies.entry(whose).or_default() += 1,
+            StoreFault::Slow(by) => faults.slow.push(by),
+        }
+    }
+
+    /// Undoes one [`StoreHost::begin`].
+    pub fn end(&self, fault: StoreFault) {
+        let mut faults = locked(&self.faults);
+        let less = |counts: &mut BTreeMap<Option<usize>, u32>, whose| {
+            let count = counts.entry(whose).or_default();
+            *count = count.saturating_sub(1);
+        };
+        match fault {
+            StoreFault::Fails(whose) => less(&mut faults.fails, whose),
+            StoreFault::LosesReplies(whose) => less(&mut faults.loses_replies, whose),
+            StoreFault::Slow(by) => {
+                if let Some(at) = faults.slow.iter().position(|slow| *slow == by) {
+                    faults.slow.remove(at);
+                }
+            }
+        }
+    }
+
+    fn suffers(&self, fault: fn(&StoreFaults) -> &BTreeMap<Option<usize>, u32>, node: usize) -> bool {
+        let faults = locked(&self.faults);
+        [None, Some(node)].iter().any(|whose| fault(&faults).get(whose).is_some_and(|count| *count > 0))
+    }
+
+    fn slowness(&self) -> Duration {
+        locked(&self.faults).slow.iter().max().copied().unwrap_or_default()
+    }
+
+    /// Every signal, as stored. For oracles.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn signals(&self) -> Result<Vec<SignalRecord>, oncegate_sqlite_store::DbError> {
+        locked(&self.db).signals()
+    }
+
+    /// Which node the store names as leader.
+    pub fn leader(&self, world: &World) -> Option<usize> {
+        let holder = locked(&self.db).leadership().ok()?.holder?;
+        world.host(holder.instance()).map(|host| host.at)
+    }
+
+    /// Carries a call out, and shows the oracles what was committed.
+    fn commit(&self, world: &World, nemesis: &Arc<Nemesis>, node: usize, call: &StoreCall, mutant: Option<Mutant>) -> Result<StoreReply, PortError> {
+        let at = world.now();
+        let mut db = locked(&self.db);
+        let reply = match mutant.and_then(|mutant| mutant.store_call(&mut db, call)) {
+            Some(reply) => reply,
+            None => db.apply(call),
+        };
+        let reply = reply.map_err(|error| PortError(error.to_string()))?;
+        world.trace().mix(at, self.at, &(node, call, &reply));
+        let mut reached = None;
+        match (call, &reply) {
+            (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, state, .. }) => {
+                if *new {
+                    world.tell(self.at, What::Store(format!("stores {:?}, received by {}", signal.fingerprint, world.hosts()[node].name)));
+                    reached = Some(Point::SignalStored);
+                    self.version.send_modify(|version| *version += 1);
+                } else {
+                    world.judge().sightings.saw(Sighting::SignalRepeated);
+                    let _ = state;
+                }
+            }
+            (StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. }, _) => {
+                if let Ok(row) = db.leadership() {
+                    world.judge().epochs.committed(at, &row);
+                }
+                if let StoreReply::Opened(epoch) = &reply {
+                    world.tell(self.at, What::Store(format!("opens epoch {epoch} for {}", world.hosts()[node].name)));
+                    reached = Some(Point::EpochOpened);
+                    if epoch.0 > 1 {
+                        world.judge().sightings.saw(Sighting::TakenOver);
+                    }
+                }
+            }
+            (StoreCall::Claim(claim), StoreReply::Claimed { number }) => {
+                world.tell(self.at, What::Store(format!("claim {number} on {:?} by {}, epoch {}", claim.fingerprint, world.hosts()[node].name, claim.epoch)));
+                if let Ok(row) = db.leadership() {
+                    world.judge().fenced_claims.committed(at, claim, &row);
+                }
+                reached = Some(Point::Claimed);
+            }
+            (StoreCall::Claim(_), StoreReply::Fenced(_)) => world.judge().sightings.saw(Sighting::ClaimFenced),
+            (StoreCall::Claim(_), StoreReply::NotClaimed(_)) => world.judge().sightings.saw(Sighting::ClaimTaken),
+            (StoreCall::Heartbeat { .. }, StoreReply::Fenced(_)) => world.judge().sightings.saw(Sighting::HeartbeatFenced),
+            (StoreCall::RecordOutcome { fingerprint, outcome, .. }, StoreReply::State(state)) => {
+                let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
+                world.tell(self.at, What::Store(format!("{fingerprint:?} is {state} by the word of {} ({})", world.hosts()[node].name, brief(outcome))));
+                if let Ok(row) = db.leadership()
+                    && let StoreCall::RecordOutcome { owner, .. } = call
+                    && row.holder.as_ref() != Some(owner)
+                {
+                    world.judge().sightings.saw(Sighting::DeposedTruth);
+                }
+                reached = Some(Point::OutcomeStored);
+                self.version.send_modify(|version| *version += 1);
+            }
+            (StoreCall::Conclude { fingerprint, verdict, .. }, StoreReply::State(state)) => {
+                let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
+                world.tell(self.at, What::Store(format!("{fingerprint:?} is {state}: {verdict:?} says {}", world.hosts()[node].name)));
+                world.judge().sightings.saw(Sighting::of_verdict(verdict));
+            }
+            _ => {}
+        }
+        drop(db);
+        if let Some(point) = reached {
+            nemesis.reach(point, node);
+        }
+        Ok(reply)
+    }
+}
+
+fn brief(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted(id) => format!("accepted as {id}"),
+        Outcome::Rejected(reason) => format!("rejected: {reason}"),
+        Outcome::NotSent(reason) => format!("not sent: {reason}"),
+        Outcome::Unknown(reason) => format!("unknown: {reason}"),
+    }
+}
+
+/// The store port of one life of one node.
+pub struct StoreLink {
+    /// Where the store is.
+    pub world: Arc<World>,
+    /// Who calls.
+    pub life: Arc<Life>,
+    /// Whom.
+    pub store: Arc<StoreHost>,
+    /// Who watches.
+    pub nemesis: Arc<Nemesis>,
+    /// Whose heartbeats stand still.
+    pub heartbeats: Arc<Heartbeats>,
+    /// The planted bug, if any.
+    pub mutant: Option<Mutant>,
+    /// The version last seen, for [`SignalStore::changed`].
+    pub seen: Mutex<u64>,
+}
+
+impl StoreLink {
+    /// The call's own way, whatever becomes of its caller.
+    async fn travel(
+        world: Arc<World>,
+        store: Arc<StoreHost>,
+        nemesis: Arc<Nemesis>,
+        node: usize,
+        call: StoreCall,
+        mutant: Option<Mutant>,
+        reply: oneshot::Sender<Result<StoreReply, PortError>>,
+    ) {
+        world.net.travel(&world, node, store.at).await;
+        let slowness = store.slowness();
+        if !slowness.is_zero() {
+            world.sleep_until(world.now() + slowness).await;
+        }
+        let answer = if store.suffers(|faults| &faults.fails, node) {
+            world.judge().sightings.saw(Sighting::StoreFailed);
+            Err(PortError("the store failed: disk I/O error".into()))
+        } else {
+            let answer = store.commit(&world, &nemesis, node, &call, mutant);
+            if store.suffers(|faults| &faults.loses_replies, node) {
+                world.judge().sightings.saw(Sighting::StoreReplyLost);
+                Err(PortError("the connection to the store broke".into()))
+            } else {
+                answer
+            }
+        };
+        world.net.travel(&world, store.at, node).await;
+        // Nobody may be waiting any more.
+        let _ = reply.send(answer);
+    }
+}
+
+impl SignalStore for StoreLink {
+    fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
+        Box::pin(async move {
+            let node = self.life.host.at;
+            match &call {
+                StoreCall::Claim(_) => self.nemesis.reach(Point::ClaimSending, node),
+                StoreCall::RecordOutcome { .. } => self.nemesis.reach(Point::OutcomeSending, node),
+                StoreCall::Heartbeat { .. } => self.heartbeats.moving(node).await,
+                _ => {}
+            }
+            self.life.running().await;
+            let (send, answered) = oneshot::channel();
+            tokio::spawn(Self::travel(
+                Arc::clone(&self.world),
+                Arc::clone(&self.store),
+                Arc::clone(&self.nemesis),
+                node,
+                call,
+                self.mutant,
+                send,
+            ));
+            let answer = answered.await;
+            self.life.running().await;
+            answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())))
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut version = self.store.version.subscribe();
+            let seen = *locked(&self.seen);
+            if let Ok(now) = version.wait_for(|version| *version > seen).await.map(|now| *now) {
+                *locked(&self.seen) = now;
+            }
+            self.world.net.travel(&self.world, self.store.at, self.life.host.at).await;
+            self.life.running().await;
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! A gate is open only while its node has the lease: no other node is granted the lease while a gate is open,
+//! and no order is sent but by the node that the lease names.
+//!
+//! This promise rests on clocks and on Redis, so it is judged only while both keep to what is asked of them:
+//! rates within the stated drift, Redis's own clock without steps, its data kept. (At-most-once rests on
+//! neither, and is judged always.)
+
+use std::time::Duration;
+
+use super::Violation;
+use crate::hosts::node::Nodes;
+use crate::world::World;
+
+/// The oracle's name.
+pub const NAME: &str = "gate-lease";
+
+/// Sees every grant of the lease and every send.
+#[derive(Default)]
+pub struct GateLease {
+    excused: bool,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl GateLease {
+    /// A clock was made to run outside of its bound, or Redis's to step.
+    pub fn clocks_out_of_bound(&mut self) {
+        self.excused = true;
+    }
+
+    /// Redis forgot the lease.
+    pub fn redis_lost_data(&mut self) {
+        self.excused = true;
+    }
+
+    /// The lease was granted to the node at `to`.
+    pub fn granted(&mut self, world: &World, nodes: &Nodes, to: usize, at: Duration) {
+        let open: Vec<_> = nodes.places().into_iter().filter(|node| *node != to && nodes.gate_open(world, *node)).collect();
+        self.judge_grant(&world.hosts()[to].name, &open.iter().map(|n| world.hosts()[*n].name.clone()).collect::<Vec<_>>(), at);
+    }
+
+    /// The node at `by` sends an order while the lease names `leased_to`.
+    pub fn sending(&mut self, world: &World, by: usize, leased_to: Option<&str>) {
+        self.judge_send(&world.hosts()[by].name, leased_to, world.now());
+    }
+
+    fn judge_grant(&mut self, to: &str, open: &[String], at: Duration) {
+        if self.excused {
+            return;
+        }
+        for other in open {
+            let what = format!("the lease was granted to {to} while the gate of {other} was open");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    fn judge_send(&mut self, by: &str, leased_to: Option<&str>, at: Duration) {
+        let named = leased_to.and_then(|holder| holder.split(':').next());
+        if !self.excused && named != Some(by) {
+            let named = named.unwrap_or("nobody");
+            let what = format!("{by} sends an order while the lease names {named}");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_left_open_past_its_lease_is_seen() {
+        let mut oracle = GateLease::default();
+        oracle.judge_grant("n2", &["n1".into()], Duration::ZERO);
+        oracle.judge_send("n1", Some("n2:00:1"), Duration::ZERO);
+        oracle.judge_send("n1", None, Duration::ZERO);
+        assert_eq!(oracle.violations.len(), 3);
+    }
+
+    #[test]
+    fn a_held_lease_is_fine_and_a_lost_one_is_excused() {
+        let mut oracle = GateLease::default();
+        oracle.judge_grant("n2", &[], Duration::ZERO);
+        oracle.judge_send("n1", Some("n1:00:1"), Duration::ZERO);
+        oracle.redis_lost_data();
+        oracle.judge_send("n1", Some("n2:00:1"), Duration::ZERO);
+        assert_eq!(oracle.violations, []);
+    }
+}

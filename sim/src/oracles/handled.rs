@@ -1,0 +1,99 @@
+//! P2 and P3: a signal that was acknowledged to its sender, or that merely got into the store, has come to an
+//! end that its circumstances allow by the end of the healed phase. Reads the source's ledger, the store's rows
+//! and the broker's kind.
+
+use std::time::Duration;
+
+use oncegate_protocol::{SignalRecord, SignalState};
+
+use super::Violation;
+use crate::hosts::source::Sent;
+use crate::scenario::BrokerKind;
+
+/// The oracle's name.
+pub const NAME: &str = "handled";
+
+/// Judges the end of a run.
+pub fn judge(at: Duration, broker: BrokerKind, sent: &[Sent], stored: &[SignalRecord]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut object = |what: String| violations.push(Violation { oracle: NAME, at, what });
+    for signal in sent {
+        let record = stored.iter().find(|record| record.fingerprint == signal.fingerprint);
+        let Some(record) = record else {
+            match signal.acknowledged {
+                Some(when) => object(format!(
+                    "{} was acknowledged at {:.3}s and is not in the store",
+                    signal.id,
+                    when.as_secs_f64()
+                )),
+                None => object(format!("{} never got through, though its source kept trying", signal.id)),
+            }
+            continue;
+        };
+        let state = record.state.name();
+        match record.state {
+            SignalState::Received | SignalState::Executing | SignalState::InDoubt => {
+                object(format!("{} is still {state} at the end of the healed phase", signal.id));
+            }
+            SignalState::Executed => {}
+            SignalState::Failed => object(format!("{} is failed, but this broker refuses no order", signal.id)),
+            SignalState::Expired if !signal.expires => object(format!("{} is expired, but has no deadline", signal.id)),
+            SignalState::Expired => {}
+            SignalState::Quarantined if record.attempts.is_empty() => {
+                object(format!("{} is quarantined without an attempt", signal.id));
+            }
+            // A deadline that passes while an order is in doubt forbids placing it again.
+            SignalState::Quarantined if broker == BrokerKind::Deduplicates && !signal.expires => {
+                object(format!("{} is quarantined, but this broker deduplicates", signal.id));
+            }
+            SignalState::Quarantined => {}
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use oncegate_protocol::Fingerprint;
+
+    use super::*;
+
+    fn sent(acknowledged: bool, expires: bool) -> Sent {
+        Sent {
+            id: "s".into(),
+            fingerprint: Fingerprint::of_bytes(b"s"),
+            expires,
+            acknowledged: acknowledged.then_some(Duration::ZERO),
+        }
+    }
+
+    fn stored(state: SignalState) -> SignalRecord {
+        SignalRecord {
+            fingerprint: Fingerprint::of_bytes(b"s"),
+            sequence: 1,
+            state,
+            raw: Vec::new(),
+            expires_at: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn objections(sent: Sent, stored: &[SignalRecord]) -> usize {
+        judge(Duration::ZERO, BrokerKind::Deduplicates, &[sent], stored).len()
+    }
+
+    #[test]
+    fn an_acknowledged_signal_that_was_lost_is_seen() {
+        assert_eq!(objections(sent(true, false), &[]), 1);
+    }
+
+    #[test]
+    fn unfinished_and_unexplained_ends_are_seen() {
+        use SignalState::{Executed, Executing, Expired, Failed, InDoubt, Quarantined, Received};
+        for state in [Received, Executing, InDoubt, Failed, Expired, Quarantined] {
+            assert_eq!(objections(sent(true, false), &[stored(state)]), 1, "{state:?}");
+        }
+        assert_eq!(objections(sent(true, false), &[stored(Executed)]), 0);
+        assert_eq!(objections(sent(true, true), &[stored(Expired)]), 0);
+    }
+}

@@ -1,0 +1,62 @@
+//! The judges: each looks at the world from outside (the broker's book, the source's ledger, the store's rows,
+//! Redis's data) and never asks the system what it thinks of itself. One file each; each has a test with a
+//! planted bug that it must catch.
+
+pub mod at_most_once;
+pub mod epochs;
+pub mod expectations;
+pub mod fenced_claims;
+pub mod gate_lease;
+pub mod handled;
+pub mod sightings;
+pub mod store_agrees;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A promise that was broken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Violation {
+    /// Which judge says so.
+    pub oracle: &'static str,
+    /// When it was seen, since the world began.
+    pub at: Duration,
+    /// What was seen.
+    pub what: String,
+}
+
+/// What the judges that watch all along have seen.
+#[derive(Default)]
+pub struct Judge {
+    /// At most one order per signal and leg.
+    pub at_most_once: at_most_once::AtMostOnce,
+    /// Epochs rise, and each has one holder.
+    pub epochs: epochs::Epochs,
+    /// Claims are of the newest epoch.
+    pub fenced_claims: fenced_claims::FencedClaims,
+    /// An open gate means a held lease.
+    pub gate_lease: gate_lease::GateLease,
+    /// What must be seen now and then, or nothing was tested.
+    pub sightings: sightings::Sightings,
+}
+
+impl Judge {
+    /// Everything that was held against the run so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        let watching =
+            [&self.at_most_once.violations, &self.epochs.violations, &self.fenced_claims.violations, &self.gate_lease.violations];
+        watching.into_iter().flatten().cloned().collect()
+    }
+}
+
+/// The names of all oracles.
+pub const ORACLES: [&str; 7] = [
+    at_most_once::NAME,
+    handled::NAME,
+    fenced_claims::NAME,
+    epochs::NAME,
+    store_agrees::NAME,
+    gate_lease::NAME,
+    expectations::NAME,
+];

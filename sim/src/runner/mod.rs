@@ -1,0 +1,9 @@
+//! Runs: one, many, recorded ones, and the sign-off that is made of them.
+
+pub mod explore;
+pub mod failures;
+pub mod pool;
+pub mod run;
+pub mod signoff;
+
+pub use run::{Options, Run, run};

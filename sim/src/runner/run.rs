@@ -1,0 +1,225 @@
+//! One run: builds the world of a scenario on a fresh thread, lets it go wrong, heals it, and judges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate_protocol::{SignalState, Timing};
+
+use crate::hosts::broker::{self, Booked, BrokerHost};
+use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
+use crate::hosts::redis::{self, RedisHost};
+use crate::hosts::source::{self, Ledger};
+use crate::hosts::store::StoreHost;
+use crate::hosts::supervise;
+use crate::mutants::Mutant;
+use crate::nemesis::Nemesis;
+use crate::oracles::sightings::Sightings;
+use crate::oracles::{Violation, expectations, handled, store_agrees};
+use crate::scenario::Scenario;
+use crate::world::net::Latency;
+use crate::world::trace::{Line, What};
+use crate::world::{World, anchor::Point};
+
+/// What to run it with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep the story, not only its hash.
+    pub keep_story: bool,
+    /// Plant this bug.
+    pub mutant: Option<Mutant>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The scenario's name.
+    pub name: String,
+    /// The hash of everything that happened.
+    pub hash: String,
+    /// What was broken; nothing, if all promises held.
+    pub violations: Vec<Violation>,
+    /// The simulated time.
+    pub simulated: Duration,
+    /// The names of all hosts, in the world's order.
+    pub hosts: Vec<String>,
+    /// The signals by id, and where each stands in the store.
+    pub signals: Vec<(String, Option<SignalState>)>,
+    /// The broker's book.
+    pub book: Vec<Booked>,
+    /// How often each rare thing was seen.
+    pub sightings: Sightings,
+    /// How often each point was reached.
+    pub reached: Vec<(Point, u64)>,
+    /// What happened, if the story was kept.
+    pub story: Vec<Line>,
+}
+
+impl Run {
+    /// Whether every promise held.
+    pub fn holds(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// Runs a scenario to its end, on an OS thread of its own.
+///
+/// # Panics
+/// When the world itself is broken: that is a bug of the harness, not a verdict.
+#[allow(clippy::disallowed_methods)] // A fresh thread per run is what keeps runs from seeing each other.
+pub fn run(scenario: &Scenario, options: Options) -> Run {
+    let scenario = Arc::new(scenario.clone());
+    let thread = std::thread::Builder::new()
+        .name("run".into())
+        .stack_size(1 << 20)
+        .spawn(move || run_here(&scenario, options))
+        .expect("the machine has room for one more thread");
+    match thread.join() {
+        Ok(run) => run,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn run_here(scenario: &Arc<Scenario>, options: Options) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O needs nothing of the machine");
+    let parts = runtime.block_on(async { Parts::begin(scenario, options) });
+    let run = runtime.block_on(parts.carry_out(scenario));
+    // Processes first: their sockets close on the network of the world that they hold.
+    drop(runtime);
+    run
+}
+
+/// The machines of one run.
+struct Parts {
+    world: Arc<World>,
+    store: Arc<StoreHost>,
+    broker: Arc<BrokerHost>,
+    redis: Arc<RedisHost>,
+    ledger: Arc<Ledger>,
+    nemesis: Arc<Nemesis>,
+}
+
+impl Parts {
+    fn begin(scenario: &Arc<Scenario>, options: Options) -> Self {
+        let spec = &scenario.world;
+        let names = spec.host_names();
+        let millis = |span: crate::scenario::Span| u64::try_from(span.as_millis()).unwrap_or(0);
+        let latency = Latency { least_ms: millis(spec.latency_min), most_ms: millis(spec.latency_max) };
+        let world = World::new(&names, latency, scenario.seed, options.keep_story);
+        let place = |name: &str| world.host(name).expect("every world has this host").at;
+        let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
+        let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
+        let redis = Arc::new(RedisHost::new(place("redis")));
+        let heartbeats = Arc::new(Heartbeats::default());
+        let nodes = Arc::new(Nodes::default());
+        let ledger = Arc::new(Ledger::new(scenario));
+        let nemesis = Nemesis::new(
+            Arc::clone(&world),
+            Arc::clone(&store),
+            Arc::clone(&broker),
+            Arc::clone(&redis),
+            Arc::clone(&heartbeats),
+            spec.nodes,
+        );
+        nemesis.arm(scenario);
+
+        let host = |at: usize| Arc::clone(&world.hosts()[at]);
+        let serve_redis = {
+            let (world, redis, nodes, nemesis) =
+                (Arc::clone(&world), Arc::clone(&redis), Arc::clone(&nodes), Arc::clone(&nemesis));
+            move |life| {
+                redis::process(Arc::clone(&world), life, Arc::clone(&redis), Arc::clone(&nodes), Arc::clone(&nemesis))
+            }
+        };
+        tokio::spawn(supervise(Arc::clone(&world), host(redis.at), serve_redis));
+        let serve_broker = {
+            let (world, broker, nemesis) = (Arc::clone(&world), Arc::clone(&broker), Arc::clone(&nemesis));
+            move |life| broker::process(Arc::clone(&world), life, Arc::clone(&broker), Arc::clone(&nemesis))
+        };
+        tokio::spawn(supervise(Arc::clone(&world), host(broker.at), serve_broker));
+        let setup = Arc::new(Setup {
+            seed: scenario.seed,
+            timing: Timing::default(),
+            capabilities: broker::capabilities(spec.broker),
+            mutant: options.mutant,
+            store: Arc::clone(&store),
+            redis: Arc::clone(&redis),
+            nodes,
+            heartbeats,
+            nemesis: Arc::clone(&nemesis),
+        });
+        for at in 0..spec.nodes {
+            let (world_of, setup) = (Arc::clone(&world), Arc::clone(&setup));
+            let process = move |life| node::process(Arc::clone(&world_of), life, Arc::clone(&setup));
+            tokio::spawn(supervise(Arc::clone(&world), host(at), process));
+        }
+        let send = {
+            let (world, scenario, ledger) = (Arc::clone(&world), Arc::clone(scenario), Arc::clone(&ledger));
+            move |life| source::process(Arc::clone(&world), life, Arc::clone(&scenario), Arc::clone(&ledger))
+        };
+        tokio::spawn(supervise(Arc::clone(&world), host(place("source")), send));
+        Self { world, store, broker, redis, ledger, nemesis }
+    }
+
+    async fn carry_out(self, scenario: &Scenario) -> Run {
+        let world = &self.world;
+        let phases = async {
+            world.sleep_until(scenario.world.faults_for.get()).await;
+            world.tell(self.redis.at, What::Healed("every fault ends here; progress is owed".into()));
+            self.nemesis.end_all();
+            world.sleep_until(scenario.world.total()).await;
+        };
+        tokio::select! {
+            biased;
+            () = phases => {}
+            () = world.net.run(world) => {}
+        }
+        self.judge(scenario)
+    }
+
+    fn judge(self, scenario: &Scenario) -> Run {
+        let world = &self.world;
+        let at = world.now();
+        let stored = self.store.signals().expect("the store can be read");
+        let (book, sent) = (self.broker.book(), self.ledger.signals());
+        let mut judge = world.judge();
+        let mut violations = judge.violations();
+        violations.extend(handled::judge(at, scenario.world.broker, &sent, &stored));
+        violations.extend(store_agrees::judge(at, &book, &stored));
+        let sightings = std::mem::take(&mut judge.sightings);
+        drop(judge);
+        violations.extend(expectations::judge(
+            at,
+            &scenario.expect,
+            &book,
+            &sent,
+            &stored,
+            &world.anchors(),
+            &sightings,
+        ));
+        for unknown in self.redis.unsupported() {
+            // The simulation is out of its depth: no verdict of it means anything.
+            violations.push(Violation { oracle: "world", at, what: format!("redis was asked for {unknown}") });
+        }
+        for violation in &violations {
+            world.tell(self.store.at, What::Violation(format!("{}: {}", violation.oracle, violation.what)));
+        }
+        let state_of = |fingerprint| stored.iter().find(|r| r.fingerprint == fingerprint).map(|r| r.state);
+        let mut trace = world.trace();
+        Run {
+            name: scenario.name.clone(),
+            hash: trace.hash(),
+            violations,
+            simulated: at,
+            hosts: scenario.world.host_names(),
+            signals: sent.iter().map(|sent| (sent.id.clone(), state_of(sent.fingerprint))).collect(),
+            book,
+            sightings,
+            reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
+            story: trace.story().to_vec(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Named points of the protocol, by which a fault can be anchored to what happens rather than to when.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::Fault;
+
+/// A point that the protocol reaches, seen at a port or at a service; never asked of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Point {
+    /// The lease was granted to a node that did not have it.
+    LeaseGranted,
+    /// The lease was extended for the node that has it.
+    LeaseRenewed,
+    /// An epoch was opened.
+    EpochOpened,
+    /// A new signal is durable.
+    SignalStored,
+    /// A node is about to ask the store for a claim.
+    ClaimSending,
+    /// A claim is durable; its reply is on its way.
+    Claimed,
+    /// A node is about to hand an order to its connection.
+    OrderSending,
+    /// The broker took an order into its book; the answer has not left.
+    OrderBooked,
+    /// A node has the broker's answer.
+    OrderAnswered,
+    /// A node is about to ask the store to write an outcome.
+    OutcomeSending,
+    /// An outcome is durable; the reply is on its way.
+    OutcomeStored,
+    /// A node is about to ask the broker for an order in doubt.
+    LookupSending,
+}
+
+impl Point {
+    /// All points, in the order in which a signal meets them.
+    pub const ALL: [Self; 12] = [
+        Self::LeaseGranted,
+        Self::LeaseRenewed,
+        Self::EpochOpened,
+        Self::SignalStored,
+        Self::ClaimSending,
+        Self::Claimed,
+        Self::OrderSending,
+        Self::OrderBooked,
+        Self::OrderAnswered,
+        Self::OutcomeSending,
+        Self::OutcomeStored,
+        Self::LookupSending,
+    ];
+
+    /// The name as written in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeaseGranted => "lease-granted",
+            Self::LeaseRenewed => "lease-renewed",
+            Self::EpochOpened => "epoch-opened",
+            Self::SignalStored => "signal-stored",
+            Self::ClaimSending => "claim-sending",
+            Self::Claimed => "claimed",
+            Self::OrderSending => "order-sending",
+            Self::OrderBooked => "order-booked",
+            Self::OrderAnswered => "order-answered",
+            Self::OutcomeSending => "outcome-sending",
+            Self::OutcomeStored => "outcome-stored",
+            Self::LookupSending => "lookup-sending",
+        }
+    }
+}
+
+/// Faults that wait for their points, and how often each point was reached.
+#[derive(Default)]
+pub struct Anchors {
+    waiting: Vec<Waiting>,
+    reached: BTreeMap<Point, u64>,
+}
+
+struct Waiting {
+    point: Point,
+    by: Option<usize>,
+    left: u32,
+    fault: Fault,
+}
+
+impl Anchors {
+    /// Lets `fault` wait for the `nth` time (from 1) that `point` is reached, by `by` if given.
+    pub fn wait(&mut self, point: Point, nth: u32, by: Option<usize>, fault: Fault) {
+        self.waiting.push(Waiting { point, by, left: nth, fault });
+    }
+
+    /// Counts that `by` reached `point`; the faults whose time has come.
+    pub fn reach(&mut self, point: Point, by: usize) -> Vec<Fault> {
+        *self.reached.entry(point).or_default() += 1;
+        let mut due = Vec::new();
+        self.waiting.retain_mut(|waiting| {
+            if waiting.point == point && waiting.by.is_none_or(|host| host == by) {
+                waiting.left = waiting.left.saturating_sub(1);
+                if waiting.left == 0 {
+                    due.push(waiting.fault.clone());
+                    return false;
+                }
+            }
+            true
+        });
+        due
+    }
+
+    /// The fault phase is over: what still waits is dropped. How many there were.
+    pub fn drop_waiting(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).len()
+    }
+
+    /// How often a point was reached.
+    pub fn count(&self, point: Point) -> u64 {
+        self.reached.get(&point).copied().unwrap_or(0)
+    }
+}

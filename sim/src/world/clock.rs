@@ -1,0 +1,159 @@
+//! Clocks that disagree: each host's own monotonic and wall clock, with offset, rate and steps.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncegate_coordinator::{BoxFuture, Clock};
+use oncegate_protocol::{Mono, Now, Wall};
+use tokio::sync::Notify;
+
+use super::host::Life;
+use super::{WALL_ORIGIN_MS, World, locked};
+
+/// One host's clocks, as a straight line through the last change.
+#[derive(Debug)]
+pub struct HostClock {
+    line: Mutex<Line>,
+    changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// World time of the last change.
+    from: Duration,
+    /// What the monotonic clock read then, in nanoseconds.
+    mono: u64,
+    /// By how much it runs fast, in parts per million; negative is slow.
+    ppm: i64,
+    /// What the wall clock adds to the monotonic one, in milliseconds.
+    wall_offset_ms: i64,
+}
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+impl HostClock {
+    /// A true clock whose monotonic origin lies `age` before the world's beginning.
+    pub fn new(age: Duration) -> Self {
+        let mono = nanos(age);
+        let wall_offset_ms = WALL_ORIGIN_MS - i64::try_from(mono / 1_000_000).unwrap_or(0);
+        Self {
+            line: Mutex::new(Line { from: Duration::ZERO, mono, ppm: 0, wall_offset_ms }),
+            changed: Notify::new(),
+        }
+    }
+
+    /// What the clocks read at world time `at`.
+    pub fn read(&self, at: Duration) -> Now {
+        let line = *locked(&self.line);
+        let mono = line.mono_at(at);
+        let wall = i64::try_from(mono / 1_000_000).unwrap_or(i64::MAX) + line.wall_offset_ms;
+        Now { mono: Mono::from_nanos(mono), wall: Wall::from_millis(wall) }
+    }
+
+    /// The first world time at which the monotonic clock reads at least `deadline`, if its rate stays.
+    pub fn when(&self, deadline: Mono, at: Duration) -> Duration {
+        let line = *locked(&self.line);
+        let left = deadline.as_nanos().saturating_sub(line.mono_at(at));
+        let rate = 1_000_000 + i128::from(line.ppm);
+        let world = (i128::from(left) * 1_000_000 + rate - 1) / rate;
+        at + Duration::from_nanos(u64::try_from(world).unwrap_or(u64::MAX))
+    }
+
+    /// Steps the wall clock; the monotonic one does not step.
+    pub fn step_wall(&self, by_ms: i64) {
+        locked(&self.line).wall_offset_ms += by_ms;
+    }
+
+    /// Runs fast or slow from world time `at` on.
+    pub fn set_rate(&self, at: Duration, ppm: i64) {
+        {
+            let mut line = locked(&self.line);
+            *line = Line { from: at, mono: line.mono_at(at), ppm, ..*line };
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// By how much it runs fast.
+    pub fn ppm(&self) -> i64 {
+        locked(&self.line).ppm
+    }
+}
+
+impl Line {
+    fn mono_at(self, at: Duration) -> u64 {
+        let elapsed = nanos(at.saturating_sub(self.from));
+        if self.ppm == 0 {
+            return self.mono + elapsed;
+        }
+        let gained = i128::from(elapsed) * i128::from(self.ppm) / 1_000_000;
+        let mono = i128::from(self.mono) + i128::from(elapsed) + gained;
+        u64::try_from(mono).unwrap_or(0)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * NANOS_PER_SECOND + u64::from(duration.subsec_nanos())
+}
+
+/// The clock port of one life of one host: its readings are its host's, its timers stand still while the host
+/// does and never ring for a life that has ended.
+#[derive(Clone)]
+pub struct SimClock {
+    /// Where time comes from.
+    pub world: Arc<World>,
+    /// Whose clock.
+    pub life: Arc<Life>,
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Now {
+        self.life.host.clock.read(self.world.now())
+    }
+
+    fn sleep_until(&self, deadline: Mono) -> BoxFuture<'static, ()> {
+        let Self { world, life } = self.clone();
+        Box::pin(async move {
+            let clock = &life.host.clock;
+            loop {
+                life.running().await;
+                let at = world.now();
+                if clock.read(at).mono >= deadline {
+                    return;
+                }
+                tokio::select! {
+                    biased;
+                    () = world.sleep_until(clock.when(deadline, at)) => {}
+                    () = clock.changed.notified() => {}
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_fast_clock_reaches_its_deadline_early_and_not_before() {
+        let clock = HostClock::new(100 * SECOND);
+        clock.set_rate(10 * SECOND, 20_000);
+        let deadline = clock.read(10 * SECOND).mono.plus(102 * SECOND);
+        let when = clock.when(deadline, 10 * SECOND);
+        assert_eq!(when, 110 * SECOND);
+        assert!(clock.read(when).mono >= deadline);
+        assert!(clock.read(when - Duration::from_micros(1)).mono < deadline);
+    }
+
+    #[test]
+    fn a_wall_step_leaves_the_monotonic_clock_alone() {
+        let clock = HostClock::new(SECOND);
+        let before = clock.read(SECOND);
+        clock.step_wall(-30_000);
+        let after = clock.read(SECOND);
+        assert_eq!(before.mono, after.mono);
+        assert_eq!(before.wall.since(after.wall), 30 * SECOND);
+    }
+}

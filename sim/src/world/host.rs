@@ -1,0 +1,171 @@
+//! A host: something that can stand still, die and come back.
+//!
+//! A [`Host`] is the machine, a [`Life`] is one process on it. Everything a process holds (streams, timers,
+//! store calls) asks its life before each move: a paused one does not answer until it is resumed, an ended one
+//! never does. The process's root future is dropped at its end, with all it owns.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::Notify;
+use turmoil_net::HostId;
+
+use super::clock::HostClock;
+use super::locked;
+
+/// One machine.
+pub struct Host {
+    /// Its place in the world's list.
+    pub at: usize,
+    /// Its name.
+    pub name: String,
+    /// Its network stack.
+    pub net: HostId,
+    /// Its clocks.
+    pub clock: HostClock,
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many pauses overlap.
+    pauses: u32,
+    /// Who waits for the last of them to end.
+    sleepers: Vec<Waker>,
+    /// The present process; none while the host is down.
+    life: Option<Arc<Life>>,
+    lives: u64,
+    /// How many reasons there are for it to be down.
+    downs: u32,
+}
+
+/// One process, from its start to its crash.
+pub struct Life {
+    /// On which machine.
+    pub host: Arc<Host>,
+    /// Counts from 1 on each machine.
+    pub number: u64,
+    over: Mutex<bool>,
+}
+
+impl Host {
+    pub(super) fn new(at: usize, name: &str, net: HostId) -> Arc<Self> {
+        // Hosts were not booted together: a lease must not depend on it.
+        let age = std::time::Duration::from_secs(1_000 + 777 * at as u64);
+        Arc::new(Self {
+            at,
+            name: name.to_owned(),
+            net,
+            clock: HostClock::new(age),
+            state: Mutex::default(),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Starts a process; the one before must have ended.
+    pub fn start(self: &Arc<Self>) -> Arc<Life> {
+        let mut state = locked(&self.state);
+        state.lives += 1;
+        let life = Arc::new(Life { host: Arc::clone(self), number: state.lives, over: Mutex::new(false) });
+        state.life = Some(Arc::clone(&life));
+        life
+    }
+
+    /// The present process.
+    pub fn life(&self) -> Option<Arc<Life>> {
+        locked(&self.state).life.clone()
+    }
+
+    /// Whether the host stands still.
+    pub fn is_paused(&self) -> bool {
+        locked(&self.state).pauses > 0
+    }
+
+    /// Whether it must not be started.
+    pub fn is_down(&self) -> bool {
+        locked(&self.state).downs > 0
+    }
+
+    /// Stands still until resumed as often as paused.
+    pub fn pause(&self) {
+        locked(&self.state).pauses += 1;
+    }
+
+    /// Undoes one pause.
+    pub fn resume(&self) {
+        let sleepers = {
+            let mut state = locked(&self.state);
+            state.pauses = state.pauses.saturating_sub(1);
+            if state.pauses > 0 {
+                return;
+            }
+            std::mem::take(&mut state.sleepers)
+        };
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends the present process and keeps the host down until [`Host::bring_up`].
+    pub fn take_down(&self) {
+        let life = {
+            let mut state = locked(&self.state);
+            state.downs += 1;
+            state.life.take()
+        };
+        if let Some(life) = life {
+            *locked(&life.over) = true;
+        }
+        self.ended.notify_waiters();
+    }
+
+    /// Undoes one [`Host::take_down`].
+    pub fn bring_up(&self) {
+        let mut state = locked(&self.state);
+        state.downs = state.downs.saturating_sub(1);
+        drop(state);
+        self.ended.notify_waiters();
+    }
+
+    /// Ready when the host was taken down or brought up.
+    pub async fn turned(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Whether it moves; if not, `cx` is woken when it does again.
+    fn poll_moving(&self, cx: &Context<'_>) -> bool {
+        let mut state = locked(&self.state);
+        if state.pauses == 0 {
+            return true;
+        }
+        if !state.sleepers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.sleepers.push(cx.waker().clone());
+        }
+        false
+    }
+}
+
+impl Life {
+    /// Whether the process has ended.
+    pub fn is_over(&self) -> bool {
+        *locked(&self.over)
+    }
+
+    /// Whether the process may make a move now. If it stands still `cx` is woken when it moves again; if it has
+    /// ended nothing ever happens to it again.
+    pub fn poll_running(&self, cx: &Context<'_>) -> bool {
+        !self.is_over() && self.host.poll_moving(cx)
+    }
+
+    /// Ready while the process runs, at once or when it is resumed; never when it has ended.
+    pub async fn running(&self) {
+        poll_fn(|cx| if self.poll_running(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Ready when the process has ended.
+    pub async fn ended(&self) {
+        while !self.is_over() {
+            self.host.ended.notified().await;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The simulated world: one thread, one paused tokio clock, one network, and every host on it.
+//!
+//! What determinism rests on:
+//! - each run has a fresh OS thread and a current-thread runtime with paused time, so that nothing is
+//!   scheduled by the machine, and time jumps from event to event;
+//! - [`net`] delivers packets in the order of their arrival times and, at one instant, of their sending;
+//! - chance comes from [`rng`], a named substream per component, so that one more draw here shifts nothing
+//!   there;
+//! - what can be ordered is kept in ordered containers, and `select!` is biased;
+//! - [`trace`] hashes every packet, step, commit and fault, so that a leak shows as another hash.
+
+pub mod anchor;
+pub mod clock;
+pub mod host;
+pub mod net;
+pub mod rng;
+pub mod stream;
+pub mod trace;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::hosts::Judge;
+use anchor::Anchors;
+use host::Host;
+use net::Net;
+use trace::Trace;
+
+/// The wall clock at the beginning of every run: 2026-11-23 09:15 in Mumbai, when the market opens.
+pub const WALL_ORIGIN_MS: i64 = 1_795_405_500_000;
+
+/// What every host and service shares. All of it belongs to one thread; the locks are for the type system.
+pub struct World {
+    began: tokio::time::Instant,
+    /// The network between the hosts.
+    pub net: Net,
+    hosts: Vec<Arc<Host>>,
+    trace: Mutex<Trace>,
+    anchors: Mutex<Anchors>,
+    judge: Mutex<Judge>,
+}
+
+impl World {
+    /// A world of the named hosts, in this order, beginning now. Must be called inside the run's runtime.
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    pub fn new(names: &[String], latency: net::Latency, seed: u64, keep_story: bool) -> Arc<Self> {
+        let (net, ids) = Net::new(names.len(), latency, seed);
+        let hosts = names.iter().zip(ids).enumerate().map(|(at, (name, id))| Host::new(at, name, id)).collect();
+        Arc::new(Self {
+            began: tokio::time::Instant::now(),
+            net,
+            hosts,
+            trace: Mutex::new(Trace::new(keep_story)),
+            anchors: Mutex::new(Anchors::default()),
+            judge: Mutex::new(Judge::default()),
+        })
+    }
+
+    /// Time since the world began.
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    pub fn now(&self) -> Duration {
+        tokio::time::Instant::now().duration_since(self.began)
+    }
+
+    /// The true wall clock, in milliseconds since the Unix epoch.
+    pub fn wall_ms(&self) -> i64 {
+        WALL_ORIGIN_MS + i64::try_from(self.now().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Sleeps until `at` since the world began.
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    pub async fn sleep_until(&self, at: Duration) {
+        tokio::time::sleep_until(self.began + at).await;
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> &[Arc<Host>] {
+        &self.hosts
+    }
+
+    /// The host of that name.
+    pub fn host(&self, name: &str) -> Option<&Arc<Host>> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// What happened so far.
+    pub fn trace(&self) -> MutexGuard<'_, Trace> {
+        locked(&self.trace)
+    }
+
+    /// What waits for named points of the protocol.
+    pub fn anchors(&self) -> MutexGuard<'_, Anchors> {
+        locked(&self.anchors)
+    }
+
+    /// What the oracles have seen.
+    pub fn judge(&self) -> MutexGuard<'_, Judge> {
+        locked(&self.judge)
+    }
+
+    /// Notes something worth telling, at the present time.
+    pub fn tell(&self, host: usize, what: trace::What) {
+        let at = self.now();
+        self.trace().tell(at, host, what);
+    }
+}
+
+/// The address of the host at that place in the world's list.
+pub fn address(host: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, u8::try_from(host + 1).expect("a world has few hosts")))
+}
+
+/// The host at that address.
+pub fn host_at(address: IpAddr) -> Option<usize> {
+    match address {
+        IpAddr::V4(v4) => usize::from(v4.octets()[3]).checked_sub(1),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// A lock of a single-threaded world: never contended, and poisoned only by a run that has failed anyway.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

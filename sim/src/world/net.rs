@@ -1,0 +1,227 @@
+//! The network: turmoil's simulated TCP, driven from event to event.
+//!
+//! Streams say when they have done something ([`Net::poke`]); then every host's outgoing packets are collected,
+//! each is given an arrival time (in order per direction), and the world sleeps until the first of them. A
+//! blocked direction *holds* its packets and lets them go when it heals, which is what TCP's retransmission
+//! does to its user; the wires of a host without power drop them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use turmoil_net::{EnterGuard, HostId, KernelConfig, Packet, Transport};
+
+use super::rng::Rng;
+use super::{World, address, host_at, locked};
+
+/// How long a packet travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Latency {
+    /// At least, in milliseconds.
+    pub least_ms: u64,
+    /// At most, in milliseconds.
+    pub most_ms: u64,
+}
+
+/// The network of one world.
+pub struct Net {
+    guard: EnterGuard,
+    poked: Notify,
+    healed: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    latency: Latency,
+    rng: Rng,
+    /// Under way, by arrival and then by departure.
+    flying: BTreeMap<(Duration, u64), Packet>,
+    departures: u64,
+    /// The last arrival per direction: packets don't overtake.
+    last: BTreeMap<(usize, usize), Duration>,
+    /// How many faults block each direction.
+    blocked: BTreeMap<(usize, usize), u32>,
+    /// What the blocked directions hold, in order.
+    held: BTreeMap<(usize, usize), Vec<Packet>>,
+    /// Hosts whose wires are dead.
+    cut: BTreeSet<usize>,
+    collected: Vec<Packet>,
+}
+
+impl Net {
+    /// A network of that many hosts, entered by this thread.
+    pub fn new(hosts: usize, latency: Latency, seed: u64) -> (Self, Vec<HostId>) {
+        // Retransmission counts egress passes, not time, so it is off: nothing is lost but to dead wires.
+        let config = KernelConfig::default().retx_threshold(u32::MAX);
+        let mut net = turmoil_net::Net::with_config(config);
+        let ids = (0..hosts).map(|host| net.add_host(address(host))).collect();
+        let state = State {
+            latency,
+            rng: Rng::new(seed, "network"),
+            flying: BTreeMap::new(),
+            departures: 0,
+            last: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            held: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            collected: Vec::new(),
+        };
+        let net = Self { guard: net.enter(), poked: Notify::new(), healed: Notify::new(), state: Mutex::new(state) };
+        (net, ids)
+    }
+
+    /// A stream has done something: packets may be waiting.
+    pub fn poke(&self) {
+        self.poked.notify_one();
+    }
+
+    /// Carries packets for as long as it is polled.
+    pub async fn run(&self, world: &World) {
+        loop {
+            let next = self.turn(world);
+            tokio::select! {
+                biased;
+                () = self.poked.notified() => {}
+                () = sleep_until_some(world, next) => {}
+            }
+        }
+    }
+
+    /// Delivers what has arrived and collects what was sent, until neither is left; the next arrival.
+    fn turn(&self, world: &World) -> Option<Duration> {
+        let now = world.now();
+        loop {
+            let mut collected = std::mem::take(&mut locked(&self.state).collected);
+            self.guard.egress_all(&mut collected);
+            let mut state = locked(&self.state);
+            for packet in collected.drain(..) {
+                state.depart(now, packet);
+            }
+            state.collected = collected;
+            let mut delivered = false;
+            while let Some(entry) = state.flying.first_entry() {
+                if entry.key().0 > now {
+                    break;
+                }
+                let packet = entry.remove();
+                let (from, to) = direction(&packet);
+                if state.cut.contains(&to) || state.cut.contains(&from) {
+                    continue;
+                }
+                delivered = true;
+                let mut trace = world.trace();
+                if let Transport::Tcp(segment) = &packet.payload {
+                    trace.mix(now, to, &(from, segment.seq, segment.payload.len(), segment.flags.fin, segment.flags.rst));
+                }
+                drop(trace);
+                self.guard.deliver(packet);
+            }
+            if !delivered {
+                return state.flying.keys().next().map(|(at, _)| *at);
+            }
+        }
+    }
+
+    /// Blocks one direction.
+    pub fn block(&self, from: usize, to: usize) {
+        *locked(&self.state).blocked.entry((from, to)).or_default() += 1;
+    }
+
+    /// Undoes one [`Net::block`]; what was held goes on its way.
+    pub fn unblock(&self, world: &World, from: usize, to: usize) {
+        {
+            let mut state = locked(&self.state);
+            let count = state.blocked.entry((from, to)).or_default();
+            *count = count.saturating_sub(1);
+            if *count > 0 {
+                return;
+            }
+            let now = world.now();
+            for packet in state.held.remove(&(from, to)).unwrap_or_default() {
+                state.depart(now, packet);
+            }
+        }
+        self.healed.notify_waiters();
+        self.poke();
+    }
+
+    /// Whether packets of that direction are held.
+    pub fn is_blocked(&self, from: usize, to: usize) -> bool {
+        locked(&self.state).is_blocked(from, to)
+    }
+
+    /// Kills the host's wires: what is under way to and from it is lost.
+    pub fn cut(&self, host: usize) {
+        let mut state = locked(&self.state);
+        state.cut.insert(host);
+        state.held.retain(|(from, to), _| *from != host && *to != host);
+    }
+
+    /// Mends the host's wires; what was lost stays lost.
+    pub fn mend(&self, host: usize) {
+        locked(&self.state).cut.remove(&host);
+        self.healed.notify_waiters();
+        self.poke();
+    }
+
+    /// The way of something that is no TCP stream (a call to the store) from host to host: held while the
+    /// direction is blocked, lost (never ready) when a wire is dead.
+    pub async fn travel(&self, world: &World, from: usize, to: usize) {
+        loop {
+            let (held, lost, latency) = {
+                let mut state = locked(&self.state);
+                let lost = state.cut.contains(&from) || state.cut.contains(&to);
+                (state.is_blocked(from, to), lost, state.draw())
+            };
+            if lost {
+                return std::future::pending().await;
+            }
+            if held {
+                self.healed.notified().await;
+                continue;
+            }
+            world.sleep_until(world.now() + latency).await;
+            return;
+        }
+    }
+}
+
+impl State {
+    fn is_blocked(&self, from: usize, to: usize) -> bool {
+        self.blocked.get(&(from, to)).is_some_and(|count| *count > 0)
+    }
+
+    fn draw(&mut self) -> Duration {
+        Duration::from_millis(self.rng.between(self.latency.least_ms, self.latency.most_ms))
+    }
+
+    fn depart(&mut self, now: Duration, packet: Packet) {
+        let (from, to) = direction(&packet);
+        if self.cut.contains(&from) || self.cut.contains(&to) {
+            return;
+        }
+        if self.is_blocked(from, to) {
+            self.held.entry((from, to)).or_default().push(packet);
+            return;
+        }
+        let latency = self.draw();
+        let last = self.last.entry((from, to)).or_default();
+        *last = (*last).max(now + latency);
+        self.flying.insert((*last, self.departures), packet);
+        self.departures += 1;
+    }
+}
+
+fn direction(packet: &Packet) -> (usize, usize) {
+    let host = |ip| host_at(ip).expect("packets are between hosts of this world");
+    (host(packet.src), host(packet.dst))
+}
+
+async fn sleep_until_some(world: &World, at: Option<Duration>) {
+    match at {
+        Some(at) => world.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+

@@ -1,0 +1,178 @@
+//! Byte streams of one life of one host over the simulated network.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use oncegate_coordinator::{BoxFuture, Connect, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
+
+use super::host::Life;
+use super::{World, address};
+
+/// A TCP stream that belongs to a life: every poll pins its host, so that tasks spawned by libraries reach the
+/// right network stack, and none of them moves while the host stands still or after its life is over.
+pub struct LifeStream {
+    world: Arc<World>,
+    life: Arc<Life>,
+    inner: Option<TcpStream>,
+}
+
+impl LifeStream {
+    fn new(world: Arc<World>, life: Arc<Life>, inner: TcpStream) -> Self {
+        Self { world, life, inner: Some(inner) }
+    }
+
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if !self.life.poll_running(cx) {
+            return Poll::Pending;
+        }
+        turmoil_net::set_current(self.life.host.net);
+        let inner = self.inner.as_mut().expect("a stream has its socket until it is dropped");
+        poll(Pin::new(inner), cx)
+    }
+}
+
+impl Drop for LifeStream {
+    fn drop(&mut self) {
+        turmoil_net::set_current(self.life.host.net);
+        self.inner = None;
+        self.world.net.poke();
+    }
+}
+
+impl AsyncRead for LifeStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll(cx, |inner, cx| inner.poll_read(cx, buf));
+        if read.is_ready() {
+            // A window may have opened.
+            self.world.net.poke();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for LifeStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.poll(cx, |inner, cx| inner.poll_write(cx, bytes));
+        self.world.net.poke();
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |inner, cx| inner.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = self.poll(cx, |inner, cx| inner.poll_shutdown(cx));
+        self.world.net.poke();
+        shut
+    }
+}
+
+/// Any future whose polls must reach the right network stack, and only while the host moves.
+pub struct OnHost<F> {
+    world: Arc<World>,
+    life: Arc<Life>,
+    inner: Option<Pin<Box<F>>>,
+}
+
+impl<F> OnHost<F> {
+    /// `inner`, run by `life`.
+    pub fn new(world: Arc<World>, life: Arc<Life>, inner: F) -> Self {
+        Self { world, life, inner: Some(Box::pin(inner)) }
+    }
+}
+
+impl<F: Future> Future for OnHost<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.life.poll_running(cx) {
+            return Poll::Pending;
+        }
+        turmoil_net::set_current(self.life.host.net);
+        let polled = self.inner.as_mut().expect("polled until it is dropped").as_mut().poll(cx);
+        self.world.net.poke();
+        polled
+    }
+}
+
+impl<F> Drop for OnHost<F> {
+    fn drop(&mut self) {
+        turmoil_net::set_current(self.life.host.net);
+        self.inner = None;
+        self.world.net.poke();
+    }
+}
+
+/// The connect port of one life. Peers are `name:port`.
+#[derive(Clone)]
+pub struct SimConnect {
+    /// Where the peers are.
+    pub world: Arc<World>,
+    /// Who connects.
+    pub life: Arc<Life>,
+}
+
+impl Connect for SimConnect {
+    fn connect<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no host {peer} in this world"));
+            let (name, port) = peer.rsplit_once(':').ok_or_else(unknown)?;
+            let host = self.world.host(name).ok_or_else(unknown)?;
+            let port: u16 = port.parse().map_err(|_| unknown())?;
+            let address = SocketAddr::new(address(host.at), port);
+            let connecting =
+                OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), TcpStream::connect(address));
+            let stream = connecting.await?;
+            Ok(Box::new(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream)) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// A listening socket of one life.
+pub struct LifeListener {
+    world: Arc<World>,
+    life: Arc<Life>,
+    inner: Option<TcpListener>,
+}
+
+impl LifeListener {
+    /// Listens on `port` of the life's host.
+    ///
+    /// # Errors
+    /// The simulated network stack's.
+    pub async fn bind(world: Arc<World>, life: Arc<Life>, port: u16) -> io::Result<Self> {
+        let address = SocketAddr::new(address(life.host.at), port);
+        let inner = OnHost::new(Arc::clone(&world), Arc::clone(&life), TcpListener::bind(address)).await?;
+        Ok(Self { world, life, inner: Some(inner) })
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// The simulated network stack's.
+    pub async fn accept(&self) -> io::Result<LifeStream> {
+        let inner = self.inner.as_ref().expect("a listener has its socket until it is dropped");
+        let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
+        let (stream, _) = accepting.await?;
+        Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream))
+    }
+}
+
+impl Drop for LifeListener {
+    fn drop(&mut self) {
+        turmoil_net::set_current(self.life.host.net);
+        self.inner = None;
+        self.world.net.poke();
+    }
+}
