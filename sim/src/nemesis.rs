@@ -58,6 +58,9 @@ impl Nemesis {
 
     /// Lets every fault of the scenario wait for its time or its point.
     pub fn arm(self: &Arc<Self>, scenario: &Scenario) {
+        if scenario.faults.iter().any(|spec| matches!(spec.fault, Fault::ClockDrift { .. })) {
+            self.world.hosts().iter().for_each(|host| host.clock.will_drift());
+        }
         for spec in &scenario.faults {
             match (&spec.at, &spec.when) {
                 (_, Some(anchor)) => {

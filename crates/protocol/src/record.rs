@@ -244,12 +244,12 @@ mod tests {
         for old in outcomes() {
             for new in outcomes().into_iter().flatten() {
                 let may = outcome_may_become(old.as_ref(), &new);
-                let expected = match (&old, &new) {
-                    (None, _) => true,
-                    (Some(Outcome::Unknown(_)), Outcome::Accepted(_) | Outcome::Rejected(_)) => true,
-                    (Some(Outcome::Rejected(_)), Outcome::Accepted(_)) => true,
-                    _ => false,
-                };
+                let expected = matches!(
+                    (&old, &new),
+                    (None, _)
+                        | (Some(Outcome::Unknown(_)), Outcome::Accepted(_) | Outcome::Rejected(_))
+                        | (Some(Outcome::Rejected(_)), Outcome::Accepted(_))
+                );
                 assert_eq!(may, expected, "{old:?} -> {new:?}");
             }
         }

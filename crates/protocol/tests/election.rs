@@ -2,12 +2,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use oncegate_protocol::notice::LossReason;
-use oncegate_protocol::{Command, Epoch, Event, LeaseReply, Machine, Mono, StoreReply};
+use oncegate_protocol::{
+    Call, Capabilities, Command, Epoch, Event, LeaseCall, LeaseReply, Machine, Mono, StoreCall, StoreReply,
+};
 use support::*;
 
 fn leader() -> Bench {
-    Bench::leading(oncegate_protocol::Capabilities::deduplicating())
+    Bench::leading(Capabilities::deduplicating())
 }
 
 /// Opening, with the read of the leadership row under way as call 2.
@@ -25,7 +29,6 @@ fn asked() -> LossReason {
 /// Answers renewals, heartbeats and reads as a healthy world does, from one wish to the next, until `until`;
 /// hands back the first command that is none of these, with its time.
 fn run_calmly(node: &mut Bench, epoch: u64, from: Vec<Command>, until: u64) -> Vec<Command> {
-    use oncegate_protocol::{Call, LeaseCall, StoreCall};
     let mut commands = from;
     loop {
         let mut next = vec![];
@@ -35,15 +38,13 @@ fn run_calmly(node: &mut Bench, epoch: u64, from: Vec<Command>, until: u64) -> V
                 Call::Lease(LeaseCall::Renew { .. }) => node.lease(id.0, LeaseReply::Granted),
                 Call::Lease(LeaseCall::Read) => node.lease(id.0, held_by(holder(epoch), 9_000)),
                 Call::Store(StoreCall::Heartbeat { .. }) => node.store(id.0, StoreReply::Done),
-                Call::Store(StoreCall::ReadLeadership) => {
-                    node.store(id.0, leadership(epoch, Some(holder(epoch)), 0))
-                }
+                Call::Store(StoreCall::ReadLeadership) => node.store(id.0, leadership(epoch, Some(holder(epoch)), 0)),
                 Call::Store(StoreCall::ReadPending { .. }) => node.store(id.0, pending(&[])),
                 _ => return vec![command],
             });
         }
         if next.is_empty() {
-            let wake = node.wakes_at().unwrap();
+            let wake = node.wakes_at().expect("an elector always has a deadline");
             if wake > until {
                 return vec![];
             }
@@ -189,10 +190,7 @@ fn an_epoch_that_goes_back_is_refused() {
     assert_eq!(node.at(10_000).tick(), vec![acquire(7, 2)], "held off for a ttl after: {asked}");
     node.lease(7, LeaseReply::Granted);
     let back = LossReason::EpochWentBack;
-    assert_eq!(
-        node.store(8, leadership(0, None, 0)),
-        vec![epoch_went_back(0, 1), gave_up_lease(&back), release(9, 2)]
-    );
+    assert_eq!(node.store(8, leadership(0, None, 0)), vec![epoch_went_back(0, 1), gave_up_lease(&back), release(9, 2)]);
     assert_eq!(node.lease(9, LeaseReply::Free), vec![]);
     assert_eq!(node.wakes_at(), Some(20_000), "waits the longest pause for the store to catch up");
 }
@@ -207,17 +205,17 @@ fn a_store_out_of_reach_gives_the_lease_to_others() {
         ms = node.wakes_at().unwrap();
         commands.extend(node.at(ms).tick());
         for command in &commands {
-            if let Command::Call { id: renewal, call: oncegate_protocol::Call::Lease(_) } = command
+            if let Command::Call { id: renewal, call: Call::Lease(_) } = command
                 && ms < 12_000
             {
                 node.lease(renewal.0, LeaseReply::Granted);
             }
-            if let Command::Call { id: read, call: oncegate_protocol::Call::Store(_) } = command {
+            if let Command::Call { id: read, call: Call::Store(_) } = command {
                 id = read.0;
             }
         }
     }
-    let lost = LossReason::StoreUnreachable(std::time::Duration::from_secs(12));
+    let lost = LossReason::StoreUnreachable(Duration::from_secs(12));
     let Some(Command::Call { id, .. }) = commands.last() else { panic!("{commands:?}") };
     assert_eq!(commands[commands.len() - 2..], [gave_up_lease(&lost), release(id.0, 1)]);
 }
@@ -313,7 +311,6 @@ fn a_store_that_hears_no_heartbeat_ends_leadership() {
         ms = node.wakes_at().unwrap();
         commands = node.at(ms).tick();
         for command in &commands {
-            use oncegate_protocol::{Call, LeaseCall, StoreCall};
             match command {
                 Command::Call { id, call: Call::Lease(LeaseCall::Renew { .. }) } => {
                     node.lease(id.0, LeaseReply::Granted);
@@ -323,7 +320,7 @@ fn a_store_that_hears_no_heartbeat_ends_leadership() {
             }
         }
     }
-    let lost = LossReason::StoreUnreachable(std::time::Duration::from_secs(12));
+    let lost = LossReason::StoreUnreachable(Duration::from_secs(12));
     assert_eq!(commands[0], lost_leadership(1, &lost));
 }
 
@@ -332,10 +329,7 @@ fn a_fenced_heartbeat_ends_leadership_and_nothing_is_vacated() {
     let mut node = leader();
     node.at(2_000).tick();
     let lost = LossReason::Fenced(Epoch(2));
-    assert_eq!(
-        node.store(6, fenced_by(2, other())),
-        vec![fenced(1, 2), lost_leadership(1, &lost), release(7, 1)]
-    );
+    assert_eq!(node.store(6, fenced_by(2, other())), vec![fenced(1, 2), lost_leadership(1, &lost), release(7, 1)]);
 }
 
 #[test]
@@ -361,9 +355,8 @@ fn comparing() -> (Bench, u64, u64) {
     let mut node = leader();
     let mut beats = 0;
     loop {
-        let wake = node.wakes_at().unwrap();
+        let wake = node.wakes_at().expect("an elector always has a deadline");
         for command in node.at(wake).tick() {
-            use oncegate_protocol::{Call, LeaseCall, StoreCall};
             let Command::Call { id, call } = command else { panic!("{command:?}") };
             match call {
                 Call::Lease(LeaseCall::Renew { .. }) => assert_eq!(node.lease(id.0, LeaseReply::Granted), vec![]),
@@ -402,9 +395,10 @@ fn disagreement_that_outlasts_the_grace_period_is_told_once() {
     let found = run_calmly(&mut node, 1, vec![], 24_999);
     assert_eq!(found, vec![]);
     let commands = node.at(25_000).tick();
-    let Some(Command::Call { id, .. }) = commands.iter().find(|c| matches!(c, Command::Call { call, .. }
-        if *call == oncegate_protocol::Call::Lease(oncegate_protocol::LeaseCall::Read)))
-    else {
+    let Some(Command::Call { id, .. }) = commands.iter().find(|c| {
+        matches!(c, Command::Call { call, .. }
+        if *call == Call::Lease(LeaseCall::Read))
+    }) else {
         panic!("{commands:?}")
     };
     let id = id.0;
@@ -424,9 +418,7 @@ fn a_disagreement_is_followed_up_even_if_a_read_fails() {
     run_calmly(&mut node, 1, vec![], 24_999);
     let commands = node.at(25_000).tick();
     let Some(id) = commands.iter().find_map(|c| match c {
-        Command::Call { id, call } if *call == oncegate_protocol::Call::Lease(oncegate_protocol::LeaseCall::Read) => {
-            Some(id.0)
-        }
+        Command::Call { id, call } if *call == Call::Lease(LeaseCall::Read) => Some(id.0),
         _ => None,
     }) else {
         panic!("{commands:?}")
@@ -434,8 +426,8 @@ fn a_disagreement_is_followed_up_even_if_a_read_fails() {
     assert_eq!(node.at(25_100).lease_silent(id), vec![]);
     let again = node.at(25_600).tick();
     assert!(matches!(&again[..], [Command::Call { call: lease, .. }, Command::Call { call: store, .. }]
-        if *lease == oncegate_protocol::Call::Lease(oncegate_protocol::LeaseCall::Read)
-            && *store == oncegate_protocol::Call::Store(oncegate_protocol::StoreCall::ReadLeadership)));
+        if *lease == Call::Lease(LeaseCall::Read)
+            && *store == Call::Store(StoreCall::ReadLeadership)));
 }
 
 #[test]
@@ -509,10 +501,10 @@ fn flapping_backs_off_exponentially_and_steady_leadership_resets_it() {
         }
         // Ends with the next renewal.
         let renewal = loop {
-            let wake = node.wakes_at().unwrap();
+            let wake = node.wakes_at().expect("an elector always has a deadline");
             let commands = node.at(wake).tick();
             let Command::Call { id: first, call } = &commands[0] else { panic!("{commands:?}") };
-            if matches!(call, oncegate_protocol::Call::Lease(_)) {
+            if matches!(call, Call::Lease(_)) {
                 break first.0;
             }
             run_calmly(&mut node, epoch, commands, wake);

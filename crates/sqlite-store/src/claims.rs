@@ -3,29 +3,25 @@
 use oncegate_protocol::call::Claim;
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, StoreReply, Wall};
-use rusqlite::{Connection, OptionalExtension as _, Result};
+use rusqlite::{Connection, Result};
 
-use crate::rows::{attempts, epoch_out, outcome_in, outcome_out, purpose_out, records, state};
+use crate::rows::{attempts, epoch_out, outcome_out, purpose_out, records, state};
 use crate::{leadership, statements};
 
 /// One statement claims. Only when it has done nothing is it asked why, under the same lock.
 pub(crate) fn claim(connection: &Connection, claim: &Claim) -> Result<StoreReply> {
-    let number = connection
-        .prepare_cached(statements::CLAIM)?
-        .query_row(
-            (
-                claim.fingerprint.as_bytes(),
-                claim.leg.0,
-                epoch_out(claim.epoch),
-                claim.holder.as_str(),
-                claim.client_order_id.as_str(),
-                purpose_out(claim.purpose),
-                claim.at.as_millis(),
-            ),
-            |row| row.get(0),
-        )
-        .optional()?;
-    if let Some(number) = number {
+    let claimed = connection.prepare_cached(statements::CLAIM)?.execute((
+        claim.fingerprint.as_bytes(),
+        claim.leg.0,
+        epoch_out(claim.epoch),
+        claim.holder.as_str(),
+        claim.client_order_id.as_str(),
+        purpose_out(claim.purpose),
+        claim.at.as_millis(),
+    ))?;
+    if claimed == 1 {
+        let mut newest = connection.prepare_cached(statements::READ_NEWEST_NUMBER)?;
+        let number = newest.query_row((claim.fingerprint.as_bytes(), claim.leg.0), |row| row.get(0))?;
         return Ok(StoreReply::Claimed { number });
     }
     if let Some(leadership) = leadership::fence(connection, claim.epoch, &claim.holder)? {
@@ -54,14 +50,14 @@ pub(crate) fn record_outcome(
     let Some(present) = state(connection, fingerprint)? else {
         return Ok(StoreReply::State(None));
     };
-    let old = connection
-        .prepare_cached(statements::READ_OUTCOME)?
-        .query_row((fingerprint.as_bytes(), leg.0, number, owner.as_str()), |row| outcome_in(row, 0))
-        .optional()?;
-    // Not there, or somebody else's; or nothing is learnt.
-    if !old.is_some_and(|old| outcome_may_become(old.as_ref(), outcome)) {
+    let mut attempts = attempts(connection, fingerprint)?;
+    let own = attempts.iter_mut().find(|a| a.leg == leg && a.number == number && a.owner == *owner);
+    let Some(own) = own.filter(|own| outcome_may_become(own.outcome.as_ref(), outcome)) else {
+        // Not there, or somebody else's; or nothing is learnt.
         return Ok(StoreReply::State(Some(present)));
-    }
+    };
+    own.outcome = Some(outcome.clone());
+    let next = state_after(present, &attempts);
     let (kind, detail) = outcome_out(outcome);
     connection.prepare_cached(statements::WRITE_OUTCOME)?.execute((
         fingerprint.as_bytes(),
@@ -72,7 +68,6 @@ pub(crate) fn record_outcome(
         detail,
         at.as_millis(),
     ))?;
-    let next = state_after(present, &attempts(connection, fingerprint)?);
     if next != present {
         connection.prepare_cached(statements::WRITE_STATE)?.execute((fingerprint.as_bytes(), next.name()))?;
     }

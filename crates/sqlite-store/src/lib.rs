@@ -5,7 +5,7 @@
 //! before it is answered, which WAL with `synchronous = FULL` gives. And statements that carry their own
 //! guards, so that nothing is decided on what was read before the lock was taken.
 //!
-//! Reading order: [`migrations/0001_core.sql`](../src/migrations/0001_core.sql) is what is kept and which
+//! Reading order: `migrations/0001_core.sql` is what is kept and which
 //! triggers keep it; `statements` is every statement in one place; `signals`, `leadership` and `claims` perform
 //! the calls; [`db`] joins them to a file, and `schema` says whose file it is. [`store`] and [`lease`] are
 //! the ports, each with a thread (`worker`) of its own, because `SQLite` blocks.

@@ -86,19 +86,22 @@ pub(crate) const fn resolution_out(resolution: Resolution) -> &'static str {
 
 /// All attempts of one signal, oldest first.
 pub(crate) fn attempts(connection: &Connection, fingerprint: &Fingerprint) -> Result<Vec<Attempt>> {
-    connection
-        .prepare_cached(statements::READ_ATTEMPTS)?
+    let mut statement = connection.prepare_cached(statements::READ_ATTEMPTS)?;
+    let mut attempts = statement
         .query_map([fingerprint.as_bytes()], |row| {
-            Ok(Attempt {
+            let attempt = Attempt {
                 leg: Leg(row.get(0)?),
                 number: row.get(1)?,
                 epoch: epoch_in(row, 2)?,
                 owner: Holder::new(row.get::<_, String>(3)?),
                 claimed_at: wall_in(row, 4)?,
                 outcome: outcome_in(row, 5)?,
-            })
+            };
+            Ok((unsigned(row, 7)?, attempt))
         })?
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    attempts.sort_by_key(|(ordinal, _)| *ordinal);
+    Ok(attempts.into_iter().map(|(_, attempt)| attempt).collect())
 }
 
 /// The signals that `sql` selects, with their attempts; within one transaction, or they may not fit together.

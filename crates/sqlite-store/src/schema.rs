@@ -94,8 +94,8 @@ mod tests {
                    (CAST('signal-1-signal-1-signal-1-sign1' AS BLOB), zeroblob(32), 'executed', 1, NULL, x'7b7d'),
                    (CAST('signal-2-signal-2-signal-2-sign2' AS BLOB), zeroblob(32), 'received', 2, 99, x'7b7d');
                  INSERT INTO attempts
-                   (fingerprint, leg, number, client_order_id, epoch, owner, purpose, claimed_at) VALUES
-                   (CAST('signal-2-signal-2-signal-2-sign2' AS BLOB), 0, 1, 'og2', 7, 'a:0:1', 'execute', 3);",
+                   (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at) VALUES
+                   (CAST('signal-2-signal-2-signal-2-sign2' AS BLOB), 0, 1, 1, 'og2', 7, 'a:0:1', 'execute', 3);",
             )
             .unwrap();
     }

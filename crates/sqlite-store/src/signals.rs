@@ -1,7 +1,7 @@
 //! Taking signals in, reading what is owed, and moving them on without an attempt.
 
 use oncegate_protocol::call::{Resolution, Verdict};
-use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalState, StoreReply, Wall};
+use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalRecord, SignalState, StoreReply, Wall};
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
 use crate::rows::{epoch_out, fingerprint_in, records, resolution_out, state, state_in};
@@ -37,9 +37,14 @@ pub(crate) fn insert(connection: &Connection, signal: &Signal, at: Wall) -> Resu
 }
 
 pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<StoreReply> {
-    let mut pending = records(connection, statements::READ_UNFINISHED, [limit])?;
-    pending.extend(records(connection, statements::READ_RECEIVED, [limit])?);
-    pending.sort_by_key(|record| record.sequence);
+    let oldest = |sql| records(connection, sql, [limit]);
+    let by_arrival = |record: &SignalRecord| record.sequence;
+    let mut pending = oldest(statements::READ_EXECUTING)?;
+    pending.extend(oldest(statements::READ_IN_DOUBT)?);
+    pending.sort_by_key(by_arrival);
+    pending.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    pending.extend(oldest(statements::READ_RECEIVED)?);
+    pending.sort_by_key(by_arrival);
     Ok(StoreReply::Pending(pending))
 }
 

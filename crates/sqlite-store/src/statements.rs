@@ -2,6 +2,13 @@
 //!
 //! Each is prepared once per connection and kept. Guards stand inside the statement that they guard.
 
+pub(crate) const BEGIN: &str = "BEGIN";
+
+/// Takes the write lock at once.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+pub(crate) const COMMIT: &str = "COMMIT";
+
 pub(crate) const READ_LEADERSHIP: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
 
 /// Rides on this: a trigger puts what was executing in doubt.
@@ -29,38 +36,36 @@ VALUES (?1, ?2, 'received', ?3, ?4, ?5)";
 pub(crate) const READ_SIGNAL: &str =
     "SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE fingerprint = ?1";
 
-pub(crate) const READ_RECEIVED: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at FROM signals
-WHERE state = 'received' ORDER BY sequence LIMIT ?1";
+/// The oldest of those in one state. The state stands in the text, because only so does `SQLite` see that the
+/// partial index `signals_owed` has them all.
+macro_rules! owed {
+    ($state:literal) => {
+        concat!(
+            "SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE state = '",
+            $state,
+            "' ORDER BY sequence LIMIT ?1"
+        )
+    };
+}
 
-pub(crate) const READ_UNFINISHED: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at FROM signals
-WHERE state IN ('executing', 'in_doubt') ORDER BY sequence LIMIT ?1";
+pub(crate) const READ_RECEIVED: &str = owed!("received");
+pub(crate) const READ_EXECUTING: &str = owed!("executing");
+pub(crate) const READ_IN_DOUBT: &str = owed!("in_doubt");
 
 pub(crate) const READ_ATTEMPTS: &str = "\
-SELECT leg, number, epoch, owner, claimed_at, outcome, outcome_detail FROM attempts
-WHERE fingerprint = ?1 ORDER BY id";
+SELECT leg, number, epoch, owner, claimed_at, outcome, outcome_detail, ordinal FROM attempts
+WHERE fingerprint = ?1";
 
-/// The claim. Rides on this: a trigger moves the signal to executing.
-///
-/// The last guard makes a repeated recovery claim change nothing. A repeated first claim finds its signal
-/// executing, but one in doubt stays in doubt when it is claimed, and would take an attempt for every repeat.
+/// The claim: triggers guard it, and move its signal to executing. Values, because `INSERT ... SELECT` into a
+/// table with triggers goes through a temporary table, which costs more than all the rest.
 pub(crate) const CLAIM: &str = "\
-INSERT INTO attempts (fingerprint, leg, number, client_order_id, epoch, owner, purpose, claimed_at)
-SELECT s.fingerprint, ?2, ifnull(newest.number, 0) + 1, ?5, l.epoch, l.holder, ?6, ?7
-FROM leadership AS l
-JOIN signals AS s ON s.fingerprint = ?1
-LEFT JOIN attempts AS newest ON newest.fingerprint = ?1 AND newest.leg = ?2
-    AND newest.number = (SELECT max(number) FROM attempts WHERE fingerprint = ?1 AND leg = ?2)
-WHERE l.id = 1 AND l.epoch = ?3 AND l.holder = ?4
-    AND s.state = CASE ?6 WHEN 'execute' THEN 'received' WHEN 'recover' THEN 'in_doubt' END
-    AND (?6 = 'execute' OR newest.outcome IS NOT NULL OR newest.purpose IS NOT 'recover'
-         OR newest.owner IS NOT ?4)
-RETURNING number";
+INSERT INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at)
+VALUES (?1, ?2,
+    (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE fingerprint = ?1 AND leg = ?2),
+    (SELECT count(*) + 1 FROM attempts WHERE fingerprint = ?1),
+    ?5, ?3, ?4, ?6, ?7)";
 
-pub(crate) const READ_OUTCOME: &str = "\
-SELECT outcome, outcome_detail FROM attempts
-WHERE fingerprint = ?1 AND leg = ?2 AND number = ?3 AND owner = ?4";
+pub(crate) const READ_NEWEST_NUMBER: &str = "SELECT max(number) FROM attempts WHERE fingerprint = ?1 AND leg = ?2";
 
 pub(crate) const WRITE_OUTCOME: &str = "\
 UPDATE attempts SET outcome = ?5, outcome_detail = ?6, outcome_at = ?7
@@ -91,10 +96,15 @@ pub(crate) const DELETE_LEASE: &str = "DELETE FROM lease WHERE id = 1";
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 25] = [
+    const HOT: [&str; 28] = [
+        BEGIN,
+        BEGIN_WRITE,
+        COMMIT,
         READ_LEADERSHIP,
         OPEN_EPOCH,
         HEARTBEAT,
@@ -106,10 +116,11 @@ mod tests {
         INSERT_SIGNAL,
         READ_SIGNAL,
         READ_RECEIVED,
-        READ_UNFINISHED,
+        READ_EXECUTING,
+        READ_IN_DOUBT,
         READ_ATTEMPTS,
         CLAIM,
-        READ_OUTCOME,
+        READ_NEWEST_NUMBER,
         WRITE_OUTCOME,
         WRITE_STATE,
         CONCLUDE,
@@ -119,40 +130,72 @@ mod tests {
         READ_LEASE,
         WRITE_LEASE,
         DELETE_LEASE,
-        // What the triggers run.
-        "UPDATE signals SET state = 'in_doubt' WHERE state IN ('executing', 'in_doubt') AND state = 'executing'",
     ];
 
-    /// What [`READ_RECEIVED`] and its like may walk: indexes that hold nothing but what is owed.
-    const WORK_LISTS: [&str; 2] = ["USING INDEX signals_received", "USING INDEX signals_unfinished"];
+    fn assert_searches(connection: &Connection, sql: &str) {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = plan.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            let step: String = row.get("detail").unwrap();
+            assert!(!step.starts_with("SCAN ") || step == "SCAN CONSTANT ROW", "{sql}\nwalks: {step}");
+        }
+    }
 
     #[test]
     fn no_statement_walks_a_table() {
         let mut db = Db::open_in_memory().unwrap();
-        let connection = db.connection();
         for sql in HOT {
-            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let mut rows = plan.raw_query();
-            while let Some(row) = rows.next().unwrap() {
-                let step: String = row.get("detail").unwrap();
-                let walks = step.starts_with("SCAN ") && step != "SCAN CONSTANT ROW";
-                let through_work_list = WORK_LISTS.iter().any(|list| step.ends_with(list));
-                assert!(!walks || through_work_list, "{sql}\nwalks: {step}");
+            assert_searches(db.connection(), sql);
+        }
+    }
+
+    /// One costs more than the statement that needs it: see the head of the first migration.
+    #[test]
+    fn no_statement_and_no_constraint_builds_a_temporary_table() {
+        let mut db = Db::open_in_memory().unwrap();
+        for sql in HOT {
+            // Lists what the triggers run too.
+            let mut program = db.connection().prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let mut steps = program.raw_query();
+            while let Some(step) = steps.next().unwrap() {
+                let step: String = step.get("opcode").unwrap();
+                assert!(!["OpenEphemeral", "OpenAutoindex", "SorterOpen"].contains(&step.as_str()), "{sql}\n{step}");
             }
         }
     }
 
-    /// The triggers' own statements don't show in the plan of what fires them.
+    /// What a trigger runs does not show in the plan of the statement that fires it.
     #[test]
-    fn every_statement_of_a_trigger_is_a_search_or_among_the_hot() {
+    fn no_trigger_walks_a_table() {
         let mut db = Db::open_in_memory().unwrap();
-        let mut triggers = db.connection().prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
-        let bodies: Vec<String> = triggers.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        let updates = bodies.iter().flat_map(|sql| sql.lines()).filter(|line| line.trim().starts_with("UPDATE "));
-        for update in updates {
-            let update = update.trim().trim_end_matches(';');
-            let by_key = update.ends_with("WHERE fingerprint = NEW.fingerprint");
-            assert!(by_key || HOT.contains(&update), "not covered: {update}");
+        let connection = db.connection();
+        let mut triggers = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+        let triggers: Vec<String> = triggers.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let mut planned = 0;
+        for trigger in &triggers {
+            let (_, body) = trigger.split_once("BEGIN").unwrap();
+            let (body, _) = body.rsplit_once("END").unwrap();
+            for statement in body.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+                assert_searches(connection, &standing_alone(statement));
+                planned += 1;
+            }
         }
+        assert!(planned >= triggers.len() && planned > 10);
+    }
+
+    /// A trigger's statement as one that can be planned by itself: parameters for the row, nothing raised.
+    fn standing_alone(statement: &str) -> String {
+        let mut statement = statement.to_owned();
+        while let Some(start) = statement.find("RAISE(") {
+            let end = start + statement[start..].find(')').unwrap();
+            statement.replace_range(start..=end, "1");
+        }
+        while let Some(start) = statement.find("NEW.").or_else(|| statement.find("OLD.")) {
+            let name = start + 4;
+            let length = statement[name..].find(|c: char| c != '_' && !c.is_alphanumeric());
+            let end = length.map_or(statement.len(), |length| name + length);
+            statement.replace_range(start..end, "?1");
+        }
+        statement
     }
 }

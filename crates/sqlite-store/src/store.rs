@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, SignalStore};
 use oncegate_coordinator::timeout::until;
-use oncegate_protocol::{PortError, StoreCall, StoreReply};
+use oncegate_protocol::{PortError, SignalState, StoreCall, StoreReply};
 use tokio::sync::Notify;
 
 use crate::db::Db;
@@ -96,7 +96,7 @@ impl SignalStore for SqliteStore {
 fn adds_work(call: &StoreCall, reply: &Result<StoreReply, DbError>) -> bool {
     match call {
         StoreCall::Insert { .. } => matches!(reply, Ok(StoreReply::Stored { new: true, .. })),
-        StoreCall::Resolve { .. } => matches!(reply, Ok(StoreReply::State(Some(_)))),
+        StoreCall::Resolve { .. } => matches!(reply, Ok(StoreReply::State(Some(SignalState::Received)))),
         StoreCall::ReadLeadership
         | StoreCall::OpenEpoch { .. }
         | StoreCall::Heartbeat { .. }

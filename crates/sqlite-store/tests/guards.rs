@@ -209,10 +209,31 @@ fn evidence_can_be_neither_deleted_nor_rewritten() {
         "UPDATE attempts SET owner = 'b:0:1'",
         "UPDATE attempts SET outcome = NULL, outcome_detail = NULL, outcome_at = NULL",
         "UPDATE signals SET state = 'done'",
-        "INSERT INTO attempts SELECT 9, x'00', leg, number, 'x', epoch, owner, purpose, claimed_at, NULL, NULL, NULL
-         FROM attempts",
     ] {
         assert!(db.connection().execute_batch(sql).is_err(), "{sql} was taken");
+    }
+    assert_eq!(every_row(&mut db), rows);
+}
+
+/// However a row is offered: it is passed over, not refused, so that a claimant's statement needs no guard.
+#[test]
+fn no_statement_gets_an_attempt_past_the_guards_of_a_claim() {
+    let mut db = after(&[insert(1), insert(2), open_epoch(0, "a"), execute(1, 1, "a")]);
+    let rows = every_row(&mut db);
+    for (n, epoch, name, purpose) in [
+        (2, 0, "a", "execute"),
+        (2, 2, "a", "execute"),
+        (2, 1, "b", "execute"),
+        (2, 1, "a", "recover"),
+        (1, 1, "a", "execute"),
+    ] {
+        let inserted = db.connection().execute(
+            "INSERT OR IGNORE INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose,
+                                             claimed_at)
+             SELECT ?1, 0, 7, 7, 'id', ?2, ?3, ?4, 0",
+            (fingerprint(n).as_bytes(), epoch, holder(name).as_str(), purpose),
+        );
+        assert_eq!(inserted.unwrap(), 0, "{n} {epoch} {name} {purpose}");
     }
     assert_eq!(every_row(&mut db), rows);
 }

@@ -1,1 +1,4 @@
-//! What people read.
+//! What people read, and machines.
+
+pub mod json;
+pub mod narrative;

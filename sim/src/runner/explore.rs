@@ -1,1 +1,145 @@
-//! stub
+//! A sweep: many scenarios, each drawn from its seed.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Options, Run, pool, run};
+use crate::mutants::Mutant;
+use crate::oracles::sightings::Sightings;
+use crate::scenario::{Scenario, generate};
+
+/// What to sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// How many runs.
+    pub runs: u64,
+    /// Run `k` is drawn from `seed + k`.
+    pub seed: u64,
+    /// Run everything twice and compare the hashes.
+    pub twice: bool,
+    /// Plant this bug.
+    pub mutant: Option<Mutant>,
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Found {
+    /// How many runs were carried out.
+    pub runs: u64,
+    /// How much time passed in their worlds.
+    pub simulated: Duration,
+    /// How much passed outside.
+    pub took: Duration,
+    /// How many orders were placed.
+    pub orders: u64,
+    /// How often each rare thing was seen.
+    #[serde(skip)]
+    pub sightings: Sightings,
+    /// Seeds that ran twice with two hashes.
+    pub nondeterministic: Vec<u64>,
+    /// The first seed that broke a promise.
+    pub failed: Option<u64>,
+    /// How many pairs of hashes agreed.
+    pub agreed: u64,
+}
+
+impl Found {
+    /// Runs per second, over all cores.
+    #[allow(clippy::cast_precision_loss)] // For people.
+    pub fn rate(&self) -> f64 {
+        self.runs as f64 / self.took.as_secs_f64().max(1e-9)
+    }
+}
+
+struct One {
+    simulated: Duration,
+    orders: u64,
+    sightings: Sightings,
+    holds: bool,
+    agreed: Option<bool>,
+}
+
+/// Sweeps until the end or the first broken promise.
+#[allow(clippy::disallowed_methods)] // How long a sweep takes outside of its worlds is what it reports.
+pub fn sweep(sweep: Sweep, name: &str) -> Found {
+    let options = Options { keep_story: false, mutant: sweep.mutant };
+    let began = Instant::now();
+    let bar = pool::bar(name, sweep.runs);
+    let results = pool::each(sweep.runs, &bar, |number| {
+        let scenario = generate::draw(sweep.seed.wrapping_add(number));
+        let once = run(&scenario, options);
+        let agreed = sweep.twice.then(|| run(&scenario, options).hash == once.hash);
+        let one = One {
+            simulated: once.simulated,
+            orders: once.book.len() as u64,
+            holds: once.holds(),
+            sightings: once.sightings,
+            agreed,
+        };
+        let stop = !one.holds;
+        (one, stop)
+    });
+    let mut found = Found { took: began.elapsed(), ..Found::default() };
+    for (number, one) in results {
+        let seed = sweep.seed.wrapping_add(number);
+        found.runs += 1;
+        found.simulated += one.simulated;
+        found.orders += one.orders;
+        found.sightings.add(&one.sightings);
+        match one.agreed {
+            Some(true) => found.agreed += 1,
+            Some(false) => found.nondeterministic.push(seed),
+            None => {}
+        }
+        if !one.holds && found.failed.is_none() {
+            found.failed = Some(seed);
+        }
+    }
+    found
+}
+
+/// The same failure with less in it: whatever can be left out without the first broken promise being kept is
+/// left out, one thing at a time.
+pub fn simplify(scenario: &Scenario, mutant: Option<Mutant>) -> (Scenario, Run) {
+    let options = Options { keep_story: true, mutant };
+    let mut best = scenario.clone();
+    let mut best_run = run(&best, options);
+    let Some(oracle) = best_run.violations.first().map(|violation| violation.oracle) else { return (best, best_run) };
+    loop {
+        let candidates = without_one(&best);
+        let smaller = candidates.into_iter().find_map(|candidate| {
+            let run = run(&candidate, options);
+            run.violations.iter().any(|violation| violation.oracle == oracle).then_some((candidate, run))
+        });
+        match smaller {
+            Some((candidate, run)) => (best, best_run) = (candidate, run),
+            None => return (best, best_run),
+        }
+    }
+}
+
+/// Every scenario that lacks one fault, one signal or one recipient of this one's.
+fn without_one(scenario: &Scenario) -> Vec<Scenario> {
+    let mut smaller = Vec::new();
+    for at in 0..scenario.faults.len() {
+        let mut less = scenario.clone();
+        less.faults.remove(at);
+        smaller.push(less);
+    }
+    for at in 0..scenario.signals.len() {
+        let mut less = scenario.clone();
+        less.signals.remove(at);
+        smaller.push(less);
+    }
+    for (at, signal) in scenario.signals.iter().enumerate() {
+        if signal.to.len() > 1 {
+            for to in 0..signal.to.len() {
+                let mut less = scenario.clone();
+                less.signals[at].to.remove(to);
+                smaller.push(less);
+            }
+        }
+    }
+    smaller
+}

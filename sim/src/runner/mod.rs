@@ -6,4 +6,4 @@ pub mod pool;
 pub mod run;
 pub mod signoff;
 
-pub use run::{Options, Run, run};
+pub use run::{Options, Run, SignalEnd, run};

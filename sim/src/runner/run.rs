@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate_protocol::{SignalState, Timing};
+use oncegate_protocol::{Fingerprint, SignalState, Timing};
 
 use crate::hosts::broker::{self, Booked, BrokerHost};
 use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
@@ -42,8 +42,8 @@ pub struct Run {
     pub simulated: Duration,
     /// The names of all hosts, in the world's order.
     pub hosts: Vec<String>,
-    /// The signals by id, and where each stands in the store.
-    pub signals: Vec<(String, Option<SignalState>)>,
+    /// The signals, and where each stands in the store.
+    pub signals: Vec<SignalEnd>,
     /// The broker's book.
     pub book: Vec<Booked>,
     /// How often each rare thing was seen.
@@ -52,6 +52,17 @@ pub struct Run {
     pub reached: Vec<(Point, u64)>,
     /// What happened, if the story was kept.
     pub story: Vec<Line>,
+}
+
+/// How a signal ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignalEnd {
+    /// Its id in the scenario.
+    pub id: String,
+    /// What it is recognised by.
+    pub fingerprint: Fingerprint,
+    /// Where it stands in the store; none when it is not there.
+    pub state: Option<SignalState>,
 }
 
 impl Run {
@@ -215,7 +226,14 @@ impl Parts {
             violations,
             simulated: at,
             hosts: scenario.world.host_names(),
-            signals: sent.iter().map(|sent| (sent.id.clone(), state_of(sent.fingerprint))).collect(),
+            signals: sent
+                .iter()
+                .map(|sent| SignalEnd {
+                    id: sent.id.clone(),
+                    fingerprint: sent.fingerprint,
+                    state: state_of(sent.fingerprint),
+                })
+                .collect(),
             book,
             sightings,
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),

@@ -1,1 +1,258 @@
-//! stub
+//! Scenario files: read strictly, refused with file, line and what to write instead.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use oncegate_protocol::SignalState;
+
+use super::{Fault, FaultSpec, Scenario, Span, WorldSpec};
+
+/// The shortest healed phase in which every promise can be kept.
+pub const LEAST_HEALED: Span = Span::secs(90);
+/// The longest phase that a file may ask for.
+const LONGEST_PHASE: Span = Span::secs(24 * 3600);
+
+/// Input that can't be used: exit code 2.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadInput {
+    /// Which file.
+    pub file: String,
+    /// Which line, from 1; none when it is about the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// What is impossible about a scenario, and where: the how-manieth table of which name, and its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Impossible {
+    table: &'static str,
+    number: usize,
+    key: &'static str,
+    what: String,
+}
+
+/// Reads a scenario file.
+///
+/// # Errors
+/// [`BadInput`], when it can't be read, is no scenario, or asks for the impossible.
+pub fn file(path: &Path) -> Result<Scenario, BadInput> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| BadInput {
+        file: name.clone(),
+        line: None,
+        what: format!("can't be read: {error}; recorded scenarios lie in scenarios/, failures in failures/"),
+    })?;
+    text_of(&name, &text)
+}
+
+/// Reads a scenario from the text of the file `name`.
+///
+/// # Errors
+/// [`BadInput`], when it is no scenario or asks for the impossible.
+pub fn text_of(name: &str, text: &str) -> Result<Scenario, BadInput> {
+    let scenario: Scenario = toml::from_str(text).map_err(|error| BadInput {
+        file: name.into(),
+        line: error.span().map(|span| line_at(text, span.start)),
+        what: error.message().trim().replace('\n', ", "),
+    })?;
+    check(&scenario).map_err(|impossible| BadInput {
+        file: name.into(),
+        line: locate(text, &impossible),
+        what: impossible.what,
+    })?;
+    Ok(scenario)
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
+}
+
+/// The line of the key in its table, else of the table, else of the key at the top.
+fn locate(text: &str, impossible: &Impossible) -> Option<usize> {
+    let headers = [format!("[[{}]]", impossible.table), format!("[{}]", impossible.table)];
+    let mut seen = 0;
+    let mut found = None;
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if headers.iter().any(|header| line.starts_with(header.as_str())) {
+            seen += 1;
+            if seen == impossible.number + 1 {
+                found = Some(number);
+            }
+        } else if found.is_some() {
+            if line.starts_with("[[") {
+                break;
+            }
+            let key = line.strip_prefix(impossible.key).map(str::trim_start);
+            if key.is_some_and(|rest| rest.starts_with('=')) || line.starts_with(&format!("[{}.{}", impossible.table, impossible.key)) {
+                return Some(number);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a scenario can happen at all.
+///
+/// # Errors
+/// The first thing about it that can't.
+pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    check_world(&scenario.world)?;
+    let nodes: Vec<String> = (1..=scenario.world.nodes).map(|n| format!("n{n}")).collect();
+    let faults_for = scenario.world.faults_for;
+    let mut ids = BTreeSet::new();
+    for (signal, number) in scenario.signals.iter().zip(0..) {
+        let wrong = |key, what| Err(Impossible { table: "signal", number, key, what });
+        if signal.id.is_empty() || !ids.insert(&signal.id) {
+            return wrong("id", format!("the id {:?} is empty or taken: give each signal one of its own", signal.id));
+        }
+        if signal.at < Span::default() || signal.at >= faults_for {
+            let what = format!("a signal at {} is outside of the fault phase: write 0s to under {faults_for}", signal.at);
+            return wrong("at", what);
+        }
+        if signal.to.is_empty() {
+            return wrong("to", format!("sent to nobody: name one or more of {}", nodes.join(", ")));
+        }
+        if let Some(stranger) = signal.to.iter().find(|to| !nodes.contains(to)) {
+            return wrong("to", format!("there is no node {stranger:?}: name one or more of {}", nodes.join(", ")));
+        }
+        if signal.good_for.is_some_and(|good_for| good_for <= Span::default()) {
+            return wrong("good-for", "a signal must be good for longer than 0s, or leave good-for out".into());
+        }
+    }
+    for (fault, number) in scenario.faults.iter().zip(0..) {
+        check_fault(scenario, fault, &nodes)
+            .map_err(|(key, what)| Impossible { table: "fault", number, key, what })?;
+    }
+    let wrong = |key, what| Err(Impossible { table: "expect", number: 0, key, what });
+    for (id, state) in &scenario.expect.states {
+        if !ids.contains(id) {
+            return wrong("states", format!("there is no signal {id:?} to expect anything of"));
+        }
+        if SignalState::from_name(state).is_none() {
+            let names: Vec<_> = SignalState::ALL.into_iter().map(SignalState::name).collect();
+            return wrong("states", format!("there is no state {state:?}: write one of {}", names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn check_world(world: &WorldSpec) -> Result<(), Impossible> {
+    let wrong = |key, what| Err(Impossible { table: "world", number: 0, key, what });
+    if !(1..=5).contains(&world.nodes) {
+        return wrong("nodes", format!("{} nodes: write 1 to 5", world.nodes));
+    }
+    if world.latency_min < Span::millis(1) || world.latency_max < world.latency_min || world.latency_max > Span::secs(1) {
+        let what = format!(
+            "latencies from {} to {}: write 1ms to 1s, the least first",
+            world.latency_min, world.latency_max
+        );
+        return wrong("latency-max", what);
+    }
+    if world.faults_for < Span::secs(1) || world.faults_for > LONGEST_PHASE {
+        return wrong("faults-for", format!("a fault phase of {}: write 1s to {LONGEST_PHASE}", world.faults_for));
+    }
+    if world.healed_for < LEAST_HEALED || world.healed_for > LONGEST_PHASE {
+        let what = format!(
+            "a healed phase of {}: write at least {LEAST_HEALED}, which is how long progress may take",
+            world.healed_for
+        );
+        return wrong("healed-for", what);
+    }
+    Ok(())
+}
+
+fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Result<(), (&'static str, String)> {
+    let faults_for = scenario.world.faults_for;
+    let fault = &spec.fault;
+    let lasts = Span::millis(i64::try_from(fault.lasts().as_millis()).unwrap_or(i64::MAX));
+    match (&spec.at, &spec.when) {
+        (Some(_), Some(_)) => return Err(("when", "a fault strikes either at a time or when a point is reached: leave one out".into())),
+        (None, None) => return Err(("do", "when does it strike? write at = \"20s\", or when = { point = \"claimed\" }".into())),
+        (Some(at), None) => {
+            if *at < Span::default() || *at >= faults_for {
+                return Err(("at", format!("a fault at {at} is outside of the fault phase: write 0s to under {faults_for}")));
+            }
+            let ends = Span::millis(at.as_millis().saturating_add(lasts.as_millis()));
+            if ends > faults_for {
+                return Err((
+                    "do",
+                    format!("it would last until {ends}, but every fault ends at {faults_for}: shorten it, or lengthen faults-for"),
+                ));
+            }
+        }
+        (None, Some(anchor)) => {
+            if anchor.nth == 0 {
+                return Err(("when", "nth counts from 1".into()));
+            }
+            if let Some(by) = &anchor.by
+                && !nodes.contains(by)
+                && !["redis", "broker"].contains(&by.as_str())
+            {
+                return Err(("when", format!("nobody called {by:?} reaches points: name one of {}", nodes.join(", "))));
+            }
+        }
+    }
+    for host in fault.hosts() {
+        check_host(fault, host, spec.when.is_some(), nodes)?;
+    }
+    let same = match fault {
+        Fault::Partition { between: [a, b], .. } => a == b,
+        Fault::OneWay { from, to, .. } => from == to,
+        _ => false,
+    };
+    if same {
+        return Err(("do", "a host can't be parted from itself: name two".into()));
+    }
+    let instant = matches!(fault, Fault::ClockStep { .. } | Fault::RedisLosesData);
+    if !instant && lasts <= Span::default() {
+        return Err(("do", format!("{} must last longer than 0s", fault.name())));
+    }
+    match fault {
+        Fault::ClockDrift { ppm, .. } if ppm.abs() > 200_000 => {
+            Err(("do", format!("a clock that runs {ppm} ppm fast: write -200000 to 200000")))
+        }
+        Fault::StoreSlow { by, .. } | Fault::BrokerLate { by, .. } if *by <= Span::default() => {
+            Err(("do", "by must be longer than 0s".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who may be named in which fault.
+fn check_host(fault: &Fault, host: &str, anchored: bool, nodes: &[String]) -> Result<(), (&'static str, String)> {
+    let services: &[&str] = match fault {
+        Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate { .. } => &["redis", "store", "broker", "source"],
+        Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } => &["redis", "broker"],
+        Fault::ClockStep { .. } | Fault::ClockDrift { .. } => &["redis"],
+        _ => &[],
+    };
+    if host == "@actor" && !anchored {
+        return Err(("do", "@actor is who reached the point: only a fault with `when` has one; write @leader".into()));
+    }
+    let known = nodes.iter().any(|node| node == host)
+        || services.contains(&host)
+        || ["@leader", "@follower", "@actor"].contains(&host);
+    if known {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = nodes.iter().map(String::as_str).collect();
+    names.extend(services);
+    names.extend(["@leader", "@follower"]);
+    if anchored {
+        names.push("@actor");
+    }
+    Err(("do", format!("{} can't strike {host:?}: name one of {}", fault.name(), names.join(", "))))
+}

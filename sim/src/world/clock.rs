@@ -1,11 +1,14 @@
 //! Clocks that disagree: each host's own monotonic and wall clock, with offset, rate and steps.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, Clock};
 use oncegate_protocol::{Mono, Now, Wall};
-use tokio::sync::Notify;
 
 use super::host::Life;
 use super::{WALL_ORIGIN_MS, World, locked};
@@ -14,7 +17,9 @@ use super::{WALL_ORIGIN_MS, World, locked};
 #[derive(Debug)]
 pub struct HostClock {
     line: Mutex<Line>,
-    changed: Notify,
+    /// Whether its rate will ever change in this run: only then do timers ask to be told.
+    drifts: AtomicBool,
+    sleepers: Mutex<Vec<Waker>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +43,8 @@ impl HostClock {
         let wall_offset_ms = WALL_ORIGIN_MS - i64::try_from(mono / 1_000_000).unwrap_or(0);
         Self {
             line: Mutex::new(Line { from: Duration::ZERO, mono, ppm: 0, wall_offset_ms }),
-            changed: Notify::new(),
+            drifts: AtomicBool::new(false),
+            sleepers: Mutex::default(),
         }
     }
 
@@ -70,7 +76,21 @@ impl HostClock {
             let mut line = locked(&self.line);
             *line = Line { from: at, mono: line.mono_at(at), ppm, ..*line };
         }
-        self.changed.notify_waiters();
+        std::mem::take(&mut *locked(&self.sleepers)).into_iter().for_each(Waker::wake);
+    }
+
+    /// Says that its rate may change; before anything sleeps on it.
+    pub fn will_drift(&self) {
+        self.drifts.store(true, Ordering::Relaxed);
+    }
+
+    fn wake_on_change(&self, cx: &Context<'_>) {
+        if self.drifts.load(Ordering::Relaxed) {
+            let mut sleepers = locked(&self.sleepers);
+            if !sleepers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                sleepers.push(cx.waker().clone());
+            }
+        }
     }
 
     /// By how much it runs fast.
@@ -111,22 +131,50 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, deadline: Mono) -> BoxFuture<'static, ()> {
-        let Self { world, life } = self.clone();
-        Box::pin(async move {
-            let clock = &life.host.clock;
-            loop {
-                life.running().await;
-                let at = world.now();
-                if clock.read(at).mono >= deadline {
-                    return;
+        Box::pin(Sleep { clock: self.clone(), deadline, timer: None, rate: 0 })
+    }
+}
+
+/// A timer of one host's monotonic clock.
+struct Sleep {
+    clock: SimClock,
+    deadline: Mono,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// Under which rate the timer was set.
+    rate: i64,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let (world, life) = (&this.clock.world, &this.clock.life);
+        if !life.poll_running(cx) {
+            return Poll::Pending;
+        }
+        let clock = &life.host.clock;
+        loop {
+            let at = world.now();
+            let rate = clock.ppm();
+            let timer = match &mut this.timer {
+                Some(timer) if this.rate == rate => timer,
+                _ => {
+                    this.rate = rate;
+                    let wakes = world.instant(clock.when(this.deadline, at));
+                    this.timer.insert(Box::pin(tokio::time::sleep_until(wakes)))
                 }
-                tokio::select! {
-                    biased;
-                    () = world.sleep_until(clock.when(deadline, at)) => {}
-                    () = clock.changed.notified() => {}
-                }
+            };
+            clock.wake_on_change(cx);
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
             }
-        })
+            this.timer = None;
+            if clock.read(world.now()).mono >= this.deadline {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 

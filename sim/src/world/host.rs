@@ -5,6 +5,7 @@
 //! never does. The process's root future is dropped at its end, with all it owns.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -24,14 +25,14 @@ pub struct Host {
     pub net: HostId,
     /// Its clocks.
     pub clock: HostClock,
+    /// How many pauses overlap.
+    pauses: AtomicU32,
     state: Mutex<State>,
     ended: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many pauses overlap.
-    pauses: u32,
     /// Who waits for the last of them to end.
     sleepers: Vec<Waker>,
     /// The present process; none while the host is down.
@@ -47,7 +48,7 @@ pub struct Life {
     pub host: Arc<Host>,
     /// Counts from 1 on each machine.
     pub number: u64,
-    over: Mutex<bool>,
+    over: AtomicBool,
 }
 
 impl Host {
@@ -59,6 +60,7 @@ impl Host {
             name: name.to_owned(),
             net,
             clock: HostClock::new(age),
+            pauses: AtomicU32::new(0),
             state: Mutex::default(),
             ended: Notify::new(),
         })
@@ -68,7 +70,7 @@ impl Host {
     pub fn start(self: &Arc<Self>) -> Arc<Life> {
         let mut state = locked(&self.state);
         state.lives += 1;
-        let life = Arc::new(Life { host: Arc::clone(self), number: state.lives, over: Mutex::new(false) });
+        let life = Arc::new(Life { host: Arc::clone(self), number: state.lives, over: AtomicBool::new(false) });
         state.life = Some(Arc::clone(&life));
         life
     }
@@ -80,7 +82,7 @@ impl Host {
 
     /// Whether the host stands still.
     pub fn is_paused(&self) -> bool {
-        locked(&self.state).pauses > 0
+        self.pauses.load(Ordering::Relaxed) > 0
     }
 
     /// Whether it must not be started.
@@ -90,19 +92,15 @@ impl Host {
 
     /// Stands still until resumed as often as paused.
     pub fn pause(&self) {
-        locked(&self.state).pauses += 1;
+        self.pauses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Undoes one pause.
     pub fn resume(&self) {
-        let sleepers = {
-            let mut state = locked(&self.state);
-            state.pauses = state.pauses.saturating_sub(1);
-            if state.pauses > 0 {
-                return;
-            }
-            std::mem::take(&mut state.sleepers)
-        };
+        if self.pauses.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        let sleepers = std::mem::take(&mut locked(&self.state).sleepers);
         sleepers.into_iter().for_each(Waker::wake);
     }
 
@@ -114,7 +112,7 @@ impl Host {
             state.life.take()
         };
         if let Some(life) = life {
-            *locked(&life.over) = true;
+            life.over.store(true, Ordering::Relaxed);
         }
         self.ended.notify_waiters();
     }
@@ -134,10 +132,10 @@ impl Host {
 
     /// Whether it moves; if not, `cx` is woken when it does again.
     fn poll_moving(&self, cx: &Context<'_>) -> bool {
-        let mut state = locked(&self.state);
-        if state.pauses == 0 {
+        if !self.is_paused() {
             return true;
         }
+        let mut state = locked(&self.state);
         if !state.sleepers.iter().any(|waker| waker.will_wake(cx.waker())) {
             state.sleepers.push(cx.waker().clone());
         }
@@ -148,7 +146,7 @@ impl Host {
 impl Life {
     /// Whether the process has ended.
     pub fn is_over(&self) -> bool {
-        *locked(&self.over)
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Whether the process may make a move now. If it stands still `cx` is woken when it moves again; if it has

@@ -74,6 +74,11 @@ impl World {
         tokio::time::sleep_until(self.began + at).await;
     }
 
+    /// The runtime's instant at `at` since the world began.
+    pub fn instant(&self, at: Duration) -> tokio::time::Instant {
+        self.began + at
+    }
+
     /// All hosts.
     pub fn hosts(&self) -> &[Arc<Host>] {
         &self.hosts

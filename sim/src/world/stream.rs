@@ -1,6 +1,6 @@
 //! Byte streams of one life of one host over the simulated network.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,6 +13,9 @@ use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 use super::host::Life;
 use super::{World, address};
+
+/// A read of at least so many bytes may open the window so far that the peer must be told.
+const WINDOW_NEWS: usize = 4 * 1024;
 
 /// A TCP stream that belongs to a life: every poll pins its host, so that tasks spawned by libraries reach the
 /// right network stack, and none of them moves while the host stands still or after its life is over.
@@ -51,9 +54,9 @@ impl Drop for LifeStream {
 
 impl AsyncRead for LifeStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = self.poll(cx, |inner, cx| inner.poll_read(cx, buf));
-        if read.is_ready() {
-            // A window may have opened.
+        if buf.filled().len() - before >= WINDOW_NEWS {
             self.world.net.poke();
         }
         read
@@ -63,7 +66,9 @@ impl AsyncRead for LifeStream {
 impl AsyncWrite for LifeStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.poll(cx, |inner, cx| inner.poll_write(cx, bytes));
-        self.world.net.poke();
+        if written.is_ready() {
+            self.world.net.poke();
+        }
         written
     }
 
@@ -100,9 +105,7 @@ impl<F: Future> Future for OnHost<F> {
             return Poll::Pending;
         }
         turmoil_net::set_current(self.life.host.net);
-        let polled = self.inner.as_mut().expect("polled until it is dropped").as_mut().poll(cx);
-        self.world.net.poke();
-        polled
+        self.inner.as_mut().expect("polled until it is dropped").as_mut().poll(cx)
     }
 }
 
@@ -131,9 +134,15 @@ impl Connect for SimConnect {
             let host = self.world.host(name).ok_or_else(unknown)?;
             let port: u16 = port.parse().map_err(|_| unknown())?;
             let address = SocketAddr::new(address(host.at), port);
-            let connecting =
+            let mut connecting =
                 OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), TcpStream::connect(address));
-            let stream = connecting.await?;
+            let stream = poll_fn(|cx| {
+                let connected = Pin::new(&mut connecting).poll(cx);
+                // The first poll sends a packet.
+                self.world.net.poke();
+                connected
+            })
+            .await?;
             Ok(Box::new(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream)) as Box<dyn Stream>)
         })
     }

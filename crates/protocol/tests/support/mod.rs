@@ -9,7 +9,7 @@ use oncegate_protocol::call::{Claim, Purpose, Verdict};
 use oncegate_protocol::notice::LossReason;
 use oncegate_protocol::{
     Attempt, BrokerOrderId, Call, CallId, Capabilities, ClientOrderId, Command, Epoch, Event, Fingerprint, Holder,
-    IdentityRule, InstanceId, LeaseCall, LeaseReply, Leadership, Leg, Lookup, Machine, Mono, Node, NodeConfig, Notice,
+    IdentityRule, InstanceId, Leadership, LeaseCall, LeaseReply, Leg, Lookup, Machine, Mono, Node, NodeConfig, Notice,
     Now, Order, Outcome, PortError, Reply, Signal, SignalRecord, SignalState, StoreCall, StoreReply, Timing, Wall,
 };
 
@@ -36,7 +36,7 @@ impl Bench {
     pub(crate) fn with(capabilities: Capabilities, timing: Timing) -> Self {
         let config = NodeConfig { instance: InstanceId::new("n"), boot_nonce: NONCE, timing, capabilities };
         let now = now_at(0);
-        Self { node: Node::new(config, now).unwrap(), now }
+        Self { node: Node::new(config, now).expect("a valid configuration"), now }
     }
 
     /// Leads epoch 1 since 0 ms as `holder(1)`; the next call has the id 5, and nothing is pending.
@@ -113,7 +113,7 @@ pub(crate) fn now_at(ms: u64) -> Now {
 }
 
 pub(crate) fn wall(ms: u64) -> Wall {
-    Wall::from_millis(WALL_AT_ZERO + i64::try_from(ms).unwrap())
+    Wall::from_millis(WALL_AT_ZERO + i64::try_from(ms).expect("short runs"))
 }
 
 pub(crate) fn silence() -> PortError {
@@ -142,7 +142,7 @@ pub(crate) fn other() -> Holder {
 /// The `number`th signal, with or without a deadline.
 pub(crate) fn signal(number: u64, expires_at_ms: Option<u64>) -> Signal {
     let raw = format!("{{\"id\": {number}}}");
-    let signal = Signal::read(raw.as_bytes(), &IdentityRule::default()).unwrap();
+    let signal = Signal::read(raw.as_bytes(), &IdentityRule::default()).expect("well formed");
     Signal { expires_at: expires_at_ms.map(wall), ..signal }
 }
 

@@ -5,71 +5,33 @@
 //! What is asserted is in [`World::check`] and [`World::heal`]; how often anything of interest happened is
 //! counted in [`Seen`], so that a world in which nothing happens fails.
 
+mod adversary;
 mod peers;
 mod store;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use adversary::{How, Move, Setup, moves, setups};
 use oncegate_protocol::broker::LookupAnswer;
+use oncegate_protocol::call::Resolution;
 use oncegate_protocol::{
-    Answer, Call, CallId, Capabilities, Command, DedupScope, Event, Fingerprint, IdentityRule, InstanceId, Machine, Mono,
-    Node, NodeConfig, Notice, Now, Outcome, PortError, Reply, RequestId, Signal, SignalState, StoreCall, StoreReply,
-    Timing, Wall,
+    Answer, Call, CallId, Command, DedupScope, Event, Fingerprint, IdentityRule, InstanceId, Machine, Mono, Node,
+    NodeConfig, Notice, Now, Outcome, PortError, Reply, RequestId, Signal, SignalRecord, SignalState, StoreCall,
+    StoreReply, Timing, Wall,
 };
 use peers::{Broker, FLIGHT, Lease, Millis};
-use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use store::Store;
 
 const NODES: usize = 3;
-const SIGNALS: usize = 4;
+const SIGNALS: usize = 6;
 /// Within this of the healing every signal must be settled, and the gate of a calm leader be open.
 const SETTLED_WITHIN: Millis = 120_000;
 /// Deposed leaders get this long to write down what they know.
 const RECORDED_WITHIN: Millis = 30_000;
 /// No node may ask for more calls than this on average in a millisecond of healed time; more is a tight loop.
 const STEPS_WITHIN: usize = 20_000;
-
-/// What the adversary does next. Picks are taken modulo what there is to pick from.
-#[derive(Clone, Debug)]
-enum Move {
-    Complete(usize, How),
-    /// Completes so many calls in order, as a healthy world would.
-    Calm(usize),
-    ApplyLate(usize),
-    Advance(Millis),
-    PauseOrResume(usize),
-    /// The process dies and starts again at once, knowing nothing.
-    Crash(usize),
-    Offer(usize, usize),
-    StepWall(usize, i64),
-    Hint(usize),
-    StepDown(usize),
-    LoseLease,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum How {
-    Deliver,
-    /// It has its effect now; its reply stays on the way.
-    ApplyOnly,
-    LoseRequest,
-    LoseReply,
-    /// Its reply is lost, and it has its effect at some later time, or never.
-    Late,
-    /// Like deliver, but a broker refuses.
-    Refuse,
-}
-
-#[derive(Clone, Debug)]
-struct Setup {
-    capabilities: Capabilities,
-    in_flight: usize,
-    /// Parts per thousand of world time.
-    clock_rates: [u64; NODES],
-}
 
 /// How often what happened, over all cases.
 #[derive(Default, Debug)]
@@ -87,6 +49,7 @@ struct Seen {
     late_outcomes: u64,
     stale_pictures: u64,
     found: u64,
+    resent: u64,
     settled: [u64; SignalState::ALL.len()],
 }
 
@@ -126,8 +89,8 @@ struct World<'a> {
 
 fn signal(number: usize) -> Signal {
     let deadline = match number {
-        2 => ", \"expires_at_ms\": 20000",
-        3 => ", \"expires_at_ms\": 60000",
+        2 => ", \"expires_at_ms\": 40000",
+        3 => ", \"expires_at_ms\": 90000",
         _ => "",
     };
     let body = format!("{{\"id\": {number}{deadline}}}");
@@ -187,7 +150,8 @@ impl<'a> World<'a> {
 
     fn play(&mut self, next: &Move) {
         match *next {
-            Move::Complete(pick, how) => self.complete_any(pick, how),
+            Move::Complete(pick, how) => self.complete_any(pick, how, |_| true),
+            Move::CompleteOrder(pick, how) => self.complete_any(pick, how, |call| matches!(call, Call::Place(_))),
             Move::Calm(calls) => {
                 for _ in 0..calls {
                     if !self.deliver_next() {
@@ -217,13 +181,17 @@ impl<'a> World<'a> {
             }
             Move::StepDown(host) => self.step(host, Event::StepDown { reason: "asked".into() }),
             Move::LoseLease => self.lease.lose_data(),
+            Move::Resolve(number, resend) => self.resolve(signal(number).fingerprint, resend),
         }
         self.check();
     }
 
-    fn complete_any(&mut self, pick: usize, how: How) {
-        let all: Vec<_> =
-            (0..NODES).flat_map(|host| (0..self.hosts[host].pending.len()).map(move |index| (host, index))).collect();
+    fn complete_any(&mut self, pick: usize, how: How, wanted: impl Fn(&Call) -> bool) {
+        let mut all = vec![];
+        for (number, host) in self.hosts.iter().enumerate() {
+            let calls = host.pending.iter().enumerate().filter(|(_, pending)| wanted(&pending.call));
+            all.extend(calls.map(|(index, _)| (number, index)));
+        }
         if !all.is_empty() {
             let (host, index) = all[pick % all.len()];
             self.complete(host, index, how);
@@ -356,6 +324,24 @@ impl<'a> World<'a> {
         self.step(host, Event::Offered { request, signal: signal(number) });
     }
 
+    fn resolve(&mut self, fingerprint: Fingerprint, resend: bool) {
+        let on_its_way = |call: &Call| matches!(call, Call::Place(order) if order.fingerprint == fingerprint);
+        let unsure = self.hosts.iter().flat_map(|host| &host.pending).any(|pending| on_its_way(&pending.call))
+            || self.late.iter().any(|late| on_its_way(&late.call) && self.time <= late.until);
+        let quarantined = |record: &SignalRecord| record.state == SignalState::Quarantined;
+        if unsure || !self.store.signals.get(&fingerprint).is_some_and(quarantined) {
+            return;
+        }
+        let resolution = match (self.broker.orders_for(&fingerprint), resend) {
+            (0, true) => Resolution::Resend,
+            (0, false) => Resolution::NotExecuted,
+            (_, _) => Resolution::Executed,
+        };
+        self.seen.borrow_mut().resent += u64::from(resolution == Resolution::Resend);
+        let wall = Wall::from_millis(i64::try_from(self.time).expect("short runs"));
+        self.store.apply(&StoreCall::Resolve { fingerprint, resolution, reason: "looked".into(), at: wall });
+    }
+
     // ---- steps
 
     fn step(&mut self, number: usize, event: Event) {
@@ -475,7 +461,11 @@ impl<'a> World<'a> {
     fn until_next_deadline(&self) -> Millis {
         let wait = |(host, at): (&Host, Mono)| at.since(Mono::from_nanos(host.mono)).as_nanos() as u64;
         let waits = self.hosts.iter().filter_map(|host| host.machine.next_deadline().map(|at| (host, at)));
-        waits.map(|next| wait(next).div_ceil(1_000 * next.0.rate)).min().expect("an elector always has a deadline").max(1)
+        waits
+            .map(|next| wait(next).div_ceil(1_000 * next.0.rate))
+            .min()
+            .expect("an elector always has a deadline")
+            .max(1)
     }
 }
 
@@ -493,49 +483,6 @@ fn no_answer(call: &Call) -> Reply {
     }
 }
 
-// ---- what the adversary may choose
-
-fn hows() -> impl Strategy<Value = How> {
-    prop_oneof![
-        10 => Just(How::Deliver),
-        4 => Just(How::ApplyOnly),
-        1 => Just(How::LoseRequest),
-        2 => Just(How::LoseReply),
-        2 => Just(How::Late),
-        2 => Just(How::Refuse),
-    ]
-}
-
-fn moves() -> impl Strategy<Value = Move> {
-    prop_oneof![
-        40 => (any::<u16>(), hows()).prop_map(|(pick, how)| Move::Complete(pick.into(), how)),
-        10 => (1..12_usize).prop_map(Move::Calm),
-        6 => any::<u16>().prop_map(|pick| Move::ApplyLate(pick.into())),
-        12 => (1..3_000_u64).prop_map(Move::Advance),
-        3 => (3_000..15_000_u64).prop_map(Move::Advance),
-        3 => (0..NODES).prop_map(Move::PauseOrResume),
-        2 => (0..NODES).prop_map(Move::Crash),
-        6 => (0..NODES, 0..SIGNALS).prop_map(|(host, number)| Move::Offer(host, number)),
-        1 => (0..NODES, -20_000..20_000_i64).prop_map(|(host, by)| Move::StepWall(host, by)),
-        4 => (0..NODES).prop_map(Move::Hint),
-        1 => (0..NODES).prop_map(Move::StepDown),
-        1 => Just(Move::LoseLease),
-    ]
-}
-
-fn setups() -> impl Strategy<Value = Setup> {
-    let forgets =
-        Capabilities { dedup: DedupScope::Within(Duration::from_secs(60)), ..Capabilities::deduplicating() };
-    let capabilities = prop_oneof![
-        Just(Capabilities::deduplicating()),
-        Just(forgets),
-        Just(Capabilities::lookup_only(Duration::from_secs(5))),
-        Just(Capabilities::blind()),
-    ];
-    (capabilities, 1..3_usize, prop::array::uniform3(800..1_250_u64))
-        .prop_map(|(capabilities, in_flight, clock_rates)| Setup { capabilities, in_flight, clock_rates })
-}
-
 #[test]
 fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
     let config = Config { cases: 2_000, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
@@ -547,7 +494,7 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
     };
     let seen = RefCell::new(Seen::default());
     TestRunner::new_with_rng(config, rng)
-        .run(&(setups(), prop::collection::vec(moves(), 20..250)), |(setup, moves)| {
+        .run(&(setups(), proptest::collection::vec(moves(), 40..400)), |(setup, moves)| {
             let mut world = World::new(&setup, &seen);
             for next in &moves {
                 world.play(next);
@@ -575,6 +522,7 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
         (seen.late_outcomes, "late outcomes"),
         (seen.stale_pictures, "stale pictures"),
         (seen.found, "found"),
+        (seen.resent, "resent"),
         (seen.settled[SignalState::Executed as usize], "executed"),
         (seen.settled[SignalState::Failed as usize], "failed"),
         (seen.settled[SignalState::Expired as usize], "expired"),

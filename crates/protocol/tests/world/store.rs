@@ -76,9 +76,8 @@ impl Store {
             StoreCall::ReadPending { limit } => {
                 let limit = usize::try_from(*limit).expect("a count fits");
                 let received = self.in_order(|state| state == SignalState::Received).take(limit);
-                let unfinished = self
-                    .in_order(|state| matches!(state, SignalState::Executing | SignalState::InDoubt))
-                    .take(limit);
+                let unfinished =
+                    self.in_order(|state| matches!(state, SignalState::Executing | SignalState::InDoubt)).take(limit);
                 let mut pending: Vec<_> = received.chain(unfinished).cloned().collect();
                 pending.sort_by_key(|record| record.sequence);
                 StoreReply::Pending(pending)

@@ -24,7 +24,7 @@ pub(crate) fn signal(n: u64) -> Signal {
         fingerprint: fingerprint(n),
         body_digest: fingerprint(n),
         raw: format!("{{\"n\":{n}}}").into_bytes(),
-        expires_at: (n % 2 == 0).then_some(Wall::from_millis(9_000)),
+        expires_at: n.is_multiple_of(2).then_some(Wall::from_millis(9_000)),
     }
 }
 

@@ -1,0 +1,335 @@
+//! Orders in doubt: what each kind of broker allows, and what must not be believed too soon.
+
+mod support;
+
+use std::time::Duration;
+
+use oncegate_protocol::broker::LookupAnswer;
+use oncegate_protocol::call::{Purpose, Verdict};
+use oncegate_protocol::notice::LossReason;
+use oncegate_protocol::{
+    BrokerOrderId, Capabilities, Command, DedupScope, Epoch, Event, LeaseReply, Outcome, SignalRecord, SignalState,
+    StoreReply, Timing,
+};
+use support::*;
+
+const LEFT: &str = "left unfinished by m:0000000000000001:1 of epoch 0";
+const BLIND: &str = "the broker neither deduplicates nor can be asked";
+
+fn asked() -> LossReason {
+    LossReason::Asked("asked".into())
+}
+
+/// Left by another leader, with nothing known of its end.
+fn left_behind() -> SignalRecord {
+    begun(1, SignalState::InDoubt, vec![attempt(1, 0, other(), None)])
+}
+
+/// A new leader of epoch 1 has read what was left behind; the next call has the id 5.
+fn taking_over(capabilities: Capabilities) -> (Bench, Vec<Command>) {
+    let mut node = Bench::leading_with(capabilities, Timing::default(), vec![left_behind()]);
+    let commands = node.store(4, pending(&[left_behind()]));
+    (node, commands)
+}
+
+/// As [`taking_over`], and the order is placed again as call 6, under attempt 2.
+fn placing_again() -> Bench {
+    let (mut node, _) = taking_over(swift(Capabilities::deduplicating()));
+    assert_eq!(node.store(5, StoreReply::Claimed { number: 2 }), vec![sending(1, 1), place(6, 1, 1, SEND_MS)]);
+    node
+}
+
+/// The node's own order ended unknown, which the store knows; in doubt since 0 ms. The next call has the id 8.
+fn own_in_doubt(capabilities: Capabilities) -> Bench {
+    let mut node = Bench::leading_with(capabilities, Timing::default(), vec![received(1)]);
+    node.store(4, pending(&[received(1)]));
+    assert_eq!(node.store(5, StoreReply::Claimed { number: 1 }), vec![sending(1, 1), place(6, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(6, unknown()), vec![in_doubt(1, "timed out"), record(7, 1, 1, unknown(), 0)]);
+    assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);
+    assert_eq!(node.wakes_at(), Some(500));
+    node
+}
+
+fn quarantine(why: &str) -> Verdict {
+    Verdict::Quarantine(why.into())
+}
+
+// ---- a broker that deduplicates
+
+#[test]
+fn an_own_order_in_doubt_is_placed_again_without_a_second_claim() {
+    let mut node = own_in_doubt(Capabilities::deduplicating());
+    assert_eq!(node.at(500).tick(), vec![sending(1, 1), place(8, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(8, accepted()), vec![record(9, 1, 1, accepted(), 500)]);
+    assert_eq!(
+        node.store(9, now_stands(SignalState::Executed)),
+        vec![settled(1, SignalState::Executed, "broker order b1")]
+    );
+}
+
+#[test]
+fn an_order_of_an_older_epoch_is_claimed_before_it_is_placed_again() {
+    let (mut node, commands) = taking_over(Capabilities::deduplicating());
+    assert_eq!(commands, vec![in_doubt(1, LEFT), claim(5, 1, 1, Purpose::Recover, 0)]);
+    assert_eq!(node.store(5, StoreReply::Claimed { number: 2 }), vec![sending(1, 1), place(6, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(6, accepted()), vec![record(7, 1, 2, accepted(), 0)]);
+}
+
+#[test]
+fn not_sent_after_a_send_that_may_have_left_is_never_recorded() {
+    let mut node = own_in_doubt(Capabilities::deduplicating());
+    node.at(500).tick();
+    assert_eq!(node.placed(8, not_sent("too late")), vec![did_not_send(1, "too late")]);
+    assert_eq!(node.step_down(), vec![lost_leadership(1, &asked()), vacate(9, 1, 1, &asked(), 500)]);
+}
+
+#[test]
+fn a_second_unknown_end_is_not_recorded_again() {
+    let mut node = own_in_doubt(Capabilities::deduplicating());
+    node.at(500).tick();
+    assert_eq!(node.placed(8, unknown()), vec![in_doubt(1, "timed out")]);
+    assert_eq!(node.wakes_at(), Some(1_500), "backs off");
+}
+
+#[test]
+fn a_refusal_while_an_own_send_may_be_in_flight_is_not_believed() {
+    let mut node = own_in_doubt(swift(Capabilities::deduplicating()));
+    node.at(500).tick();
+    let why = "refused (no margin) while an earlier send may be in flight";
+    assert_eq!(node.at(600).placed(8, rejected()), vec![in_doubt(1, why)]);
+    assert_eq!(node.wakes_at(), Some(1_500), "when the first send has landed for certain");
+    assert_eq!(node.at(1_500).tick(), vec![sending(1, 1), place(9, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(9, rejected()), vec![record(10, 1, 1, rejected(), 1_500)]);
+    assert_eq!(node.store(10, now_stands(SignalState::Failed)), vec![settled(1, SignalState::Failed, "no margin")]);
+}
+
+/// A refused attempt that was left open would look like one that was never sent.
+#[test]
+fn a_refusal_while_anothers_send_may_be_in_flight_is_recorded_as_unknown() {
+    let mut node = placing_again();
+    let why = "refused (no margin) while an earlier send may be in flight";
+    let open = Outcome::Unknown(why.into());
+    assert_eq!(node.at(100).placed(6, rejected()), vec![in_doubt(1, why), record(7, 1, 2, open, 100)]);
+    assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);
+    assert_eq!(node.at(600).tick(), vec![sending(1, 1), place(8, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(8, rejected()), vec![in_doubt(1, why)]);
+    assert_eq!(node.wakes_at(), Some(1_500), "the flight is counted from when the order was taken over");
+    node.at(1_500).tick();
+    assert_eq!(node.placed(9, rejected()), vec![record(10, 1, 2, rejected(), 1_500)]);
+}
+
+/// Reached `check_invariants` with a closed gate that kept an order in doubt, and ended the process.
+#[test]
+fn a_refusal_that_is_not_believed_after_leadership_was_lost_is_left_to_the_next_leader() {
+    let mut node = own_in_doubt(swift(Capabilities::deduplicating()));
+    node.at(500).tick();
+    assert_eq!(node.step_down(), vec![lost_leadership(1, &asked())]);
+    let why = "refused (no margin) while an earlier send may be in flight";
+    assert_eq!(node.placed(8, rejected()), vec![in_doubt(1, why), vacate(9, 1, 1, &asked(), 500)]);
+}
+
+#[test]
+fn a_recovery_that_was_claimed_and_not_sent_is_closed_when_leadership_is_lost() {
+    let mut node = placing_again();
+    assert_eq!(node.placed(6, not_sent("too late")), vec![did_not_send(1, "too late")]);
+    let why = "leadership was lost before the order was sent";
+    assert_eq!(node.step_down(), vec![lost_leadership(1, &asked()), record(7, 1, 2, not_sent(why), 0)]);
+    // Once is enough: the signal stays in doubt because of the other attempt, and that is the next leader's.
+    assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![vacate(8, 1, 1, &asked(), 0)]);
+    assert_eq!(node.tick(), vec![]);
+}
+
+#[test]
+fn an_attempt_recorded_as_not_sent_is_never_sent_under() {
+    // Reopened by an operator, so that an earlier attempt keeps the signal in doubt.
+    let reopened = begun(1, SignalState::Received, vec![attempt(1, 0, other(), Some(unknown()))]);
+    let mut node = Bench::leading_with(Capabilities::deduplicating(), Timing::default(), vec![reopened.clone()]);
+    assert_eq!(node.store(4, pending(&[reopened])), vec![claim(5, 1, 1, Purpose::Execute, 0)]);
+    node.store(5, StoreReply::Claimed { number: 2 });
+    assert_eq!(
+        node.placed(6, not_sent("too late")),
+        vec![did_not_send(1, "too late"), record(7, 1, 2, not_sent("too late"), 0)]
+    );
+    assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);
+    assert_eq!(node.at(500).tick(), vec![claim(8, 1, 1, Purpose::Recover, 500)]);
+}
+
+#[test]
+fn a_recovery_claim_that_keeps_failing_backs_off() {
+    let (mut node, _) = taking_over(Capabilities::deduplicating());
+    assert_eq!(node.store_silent(5), vec![port_failed("claim a signal"), read_signal(6, 1)]);
+    // A store that can be read and not written, as on a full disk.
+    assert_eq!(node.store(6, StoreReply::Signal(Some(left_behind()))), vec![read_pending(7)]);
+    assert_eq!(node.store(7, pending(&[left_behind()])), vec![in_doubt(1, LEFT)]);
+    assert_eq!(node.wakes_at(), Some(500));
+    assert_eq!(node.at(500).tick(), vec![claim(8, 1, 1, Purpose::Recover, 500)]);
+}
+
+// ---- a broker that forgets
+
+fn forgetful() -> Capabilities {
+    // Room for one and a half seconds between the first claim and the last repeat.
+    Capabilities { dedup: DedupScope::Within(Duration::from_secs(3)), ..swift(Capabilities::deduplicating()) }
+}
+
+#[test]
+fn a_repeat_must_land_while_the_first_send_is_remembered() {
+    let (mut node, commands) = taking_over(forgetful());
+    assert_eq!(commands, vec![in_doubt(1, LEFT), claim(5, 1, 1, Purpose::Recover, 0)]);
+    let again = vec![sending(1, 1), place(6, 1, 1, 1_500)];
+    assert_eq!(node.at(700).store(5, StoreReply::Claimed { number: 2 }), again);
+}
+
+#[test]
+fn a_repeat_whose_claim_took_too_long_is_not_sent() {
+    let (mut node, _) = taking_over(forgetful());
+    let why = "the broker may not remember the first send any more";
+    assert_eq!(node.at(1_500).store(5, StoreReply::Claimed { number: 2 }), vec![did_not_send(1, why)]);
+    assert_eq!(node.at(1_999).tick(), vec![]);
+    assert_eq!(
+        node.at(2_000).tick(),
+        vec![renew(6, 1), heartbeat(7, 1, 1, 2_000), look_up(8, 1)],
+        "and the policy, asked again, no longer wants it"
+    );
+}
+
+#[test]
+fn a_wall_clock_that_steps_back_makes_no_order_young_again() {
+    let mut node = own_in_doubt(forgetful());
+    node.at(1_500);
+    node.now.wall = wall(0);
+    assert_eq!(node.tick(), vec![look_up(8, 1)]);
+}
+
+// ---- a broker that can only be asked
+
+#[test]
+fn an_order_that_is_found_is_executed() {
+    let (mut node, commands) = taking_over(Capabilities::lookup_only(TTL));
+    assert_eq!(commands, vec![in_doubt(1, LEFT), look_up(5, 1)]);
+    let found = BrokerOrderId::new("b1");
+    assert_eq!(
+        node.looked_up(5, LookupAnswer::Found(found.clone())),
+        vec![conclude(6, 1, 1, Verdict::Found(found), 0)]
+    );
+    assert_eq!(
+        node.store(6, now_stands(SignalState::Executed)),
+        vec![settled(1, SignalState::Executed, "found at the broker as b1")]
+    );
+}
+
+#[test]
+fn not_found_is_asked_again_until_the_last_send_has_landed_and_then_quarantined() {
+    // Visible after one second, in flight for one and a half: the longer of the two counts.
+    let (mut node, _) = taking_over(swift(Capabilities::lookup_only(TTL)));
+    assert_eq!(node.looked_up(5, LookupAnswer::NotFound), vec![]);
+    assert_eq!(node.wakes_at(), Some(500));
+    assert_eq!(node.at(500).tick(), vec![look_up(6, 1)]);
+    assert_eq!(node.looked_up(6, LookupAnswer::NotFound), vec![]);
+    assert_eq!(node.at(1_500).tick(), vec![look_up(7, 1)]);
+    assert_eq!(node.at(1_600).looked_up(7, LookupAnswer::NotFound), vec![]);
+    let why = "the broker does not have it 2s later, and a send that is still under way can't be ruled out";
+    assert_eq!(
+        node.at(3_600).tick(),
+        vec![renew(8, 1), heartbeat(9, 1, 1, 3_600), conclude(10, 1, 1, quarantine(why), 3_600)]
+    );
+    assert_eq!(node.store(10, now_stands(SignalState::Quarantined)), vec![settled(1, SignalState::Quarantined, why)]);
+}
+
+#[test]
+fn a_question_counts_from_when_it_was_asked_not_from_when_it_was_answered() {
+    let (mut node, _) = taking_over(swift(Capabilities::lookup_only(TTL)));
+    assert_eq!(node.at(1_900).looked_up(5, LookupAnswer::NotFound), vec![]);
+    node.lease(6, LeaseReply::Granted);
+    assert_eq!(node.at(2_400).tick(), vec![renew(6, 1), heartbeat(7, 1, 1, 2_400), look_up(8, 1)]);
+}
+
+#[test]
+fn a_broker_that_cannot_be_asked_now_is_asked_later() {
+    let (mut node, _) = taking_over(Capabilities::lookup_only(TTL));
+    let asking = LookupAnswer::Unavailable("no answer".into());
+    assert_eq!(node.looked_up(5, asking), vec![port_failed("look an order up")]);
+    assert_eq!(node.at(500).tick(), vec![look_up(6, 1)]);
+}
+
+#[test]
+fn a_verdict_that_the_store_did_not_hear_is_reached_again() {
+    let (mut node, _) = taking_over(Capabilities::lookup_only(TTL));
+    node.looked_up(5, LookupAnswer::Found(BrokerOrderId::new("b1")));
+    assert_eq!(node.store_silent(6), vec![port_failed("conclude on a signal")]);
+    assert_eq!(node.at(500).tick(), vec![look_up(7, 1)]);
+}
+
+#[test]
+fn a_fenced_verdict_ends_leadership() {
+    let (mut node, _) = taking_over(Capabilities::blind());
+    let lost = LossReason::Fenced(Epoch(2));
+    assert_eq!(node.store(5, fenced_by(2, other())), vec![fenced(1, 2), lost_leadership(1, &lost), release(6, 1)]);
+}
+
+// ---- a broker that is blind
+
+#[test]
+fn a_blind_broker_quarantines_what_was_left_behind_at_once() {
+    let (mut node, commands) = taking_over(Capabilities::blind());
+    assert_eq!(commands, vec![in_doubt(1, LEFT), conclude(5, 1, 1, quarantine(BLIND), 0)]);
+    assert_eq!(node.store(5, now_stands(SignalState::Quarantined)), vec![settled(1, SignalState::Quarantined, BLIND)]);
+}
+
+#[test]
+fn a_blind_broker_quarantines_an_own_order_too() {
+    let mut node = own_in_doubt(Capabilities::blind());
+    assert_eq!(node.at(500).tick(), vec![conclude(8, 1, 1, quarantine(BLIND), 500)]);
+}
+
+#[test]
+fn a_verdict_that_its_owner_knew_better_rests_before_the_next() {
+    let (mut node, _) = taking_over(Capabilities::blind());
+    assert_eq!(node.store(5, now_stands(SignalState::Received)), vec![read_pending(6)]);
+    assert_eq!(node.store(6, pending(&[received(1)])), vec![]);
+    assert_eq!(node.at(500).tick(), vec![claim(7, 1, 1, Purpose::Execute, 500)]);
+}
+
+// ---- leadership in between
+
+#[test]
+fn a_question_that_is_open_when_leadership_is_lost_is_dropped() {
+    let (mut node, _) = taking_over(Capabilities::lookup_only(TTL));
+    assert_eq!(node.step_down(), vec![lost_leadership(1, &asked()), vacate(6, 1, 1, &asked(), 0)]);
+    assert_eq!(node.looked_up(5, LookupAnswer::Found(BrokerOrderId::new("b1"))), vec![], "stale");
+}
+
+#[test]
+fn an_own_order_of_an_earlier_epoch_is_claimed_again_before_it_is_repeated() {
+    let mut node = own_in_doubt(Capabilities::deduplicating());
+    node.at(500).step_down();
+    node.store(8, StoreReply::Done);
+    node.lease(9, LeaseReply::Free);
+    node.at(10_500).tick();
+    node.lease(10, LeaseReply::Granted);
+    node.store(11, leadership(1, None, 0));
+    assert_eq!(node.store(12, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(13)]);
+    let known = begun(1, SignalState::InDoubt, vec![attempt(1, 1, holder(1), Some(unknown()))]);
+    let left = "left unfinished by n:0000000000000007:1 of epoch 1";
+    assert_eq!(node.store(13, pending(&[known])), vec![in_doubt(1, left), claim(14, 1, 2, Purpose::Recover, 10_500)]);
+    assert_eq!(node.hear(Event::Tick), vec![]);
+}
+
+#[test]
+fn an_own_order_whose_end_was_recorded_late_is_claimed_under_the_new_epoch() {
+    let mut node = Bench::leading_with(Capabilities::deduplicating(), Timing::default(), vec![received(1)]);
+    node.store(4, pending(&[received(1)]));
+    node.store(5, StoreReply::Claimed { number: 1 });
+    node.placed(6, unknown());
+    // The store is slow: the outcome is call 7, and still open when this node leads again.
+    node.step_down();
+    node.at(6_000).tick();
+    node.store(8, StoreReply::Done);
+    node.lease(9, LeaseReply::Free);
+    node.at(16_000).tick();
+    node.lease(10, LeaseReply::Granted);
+    node.store(11, leadership(1, None, 0));
+    assert_eq!(node.store(12, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(13)]);
+    assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);
+    assert_eq!(node.at(16_500).tick(), vec![claim(14, 1, 2, Purpose::Recover, 16_500)]);
+}

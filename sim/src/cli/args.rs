@@ -1,0 +1,109 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use oncegate_sim::mutants::Mutant;
+use oncegate_sim::runner::failures::FOLDER;
+
+/// Runs the production coordinator in a simulated world of partitions, pauses, crashes, skewed clocks and lying
+/// stores, and signs it off or hands back a small failing scenario.
+///
+/// The same scenario always gives the same run, to the last packet; its trace hash shows it.
+#[derive(Parser, Debug)]
+#[command(name = "sim", bin_name = "cargo sim", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 every promise held; 1 a promise was broken; 2 the input can't be used; 3 two runs of one scenario
+differed, so that no verdict means anything.
+
+Start with `cargo signoff`. When it fails, the last line that it prints is the command that shows the failure again.";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the scenario of one seed, and tell its story.
+    Run {
+        /// Which seed.
+        #[arg(long)]
+        seed: u64,
+        /// Plant this bug.
+        #[arg(long)]
+        mutant: Option<Mutant>,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run many scenarios drawn at random, on all cores, until one breaks a promise.
+    ///
+    /// A failure is made smaller, written as a scenario file, told as a story, and the last line printed is the
+    /// command that replays it.
+    Explore {
+        /// How many.
+        #[arg(long, default_value_t = 2_000)]
+        runs: u64,
+        /// Run k is drawn from seed + k.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Run each twice and compare the trace hashes.
+        #[arg(long)]
+        twice: bool,
+        /// Plant this bug: the sweep should fail.
+        #[arg(long)]
+        mutant: Option<Mutant>,
+        /// Where failing scenarios are written.
+        #[arg(long, default_value = FOLDER)]
+        failures: PathBuf,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run recorded scenarios, each twice, and tell their stories.
+    Replay {
+        /// Scenario files (TOML); see scenarios/README.md.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Plant this bug.
+        #[arg(long)]
+        mutant: Option<Mutant>,
+        /// One line each instead of the story.
+        #[arg(long, short)]
+        quiet: bool,
+        /// One JSON object a line, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check everything that must hold before real money meets a release: PASS or FAIL.
+    Signoff {
+        /// How many drawn scenarios.
+        #[arg(long, default_value_t = 2_000)]
+        runs: u64,
+        /// The seed of the first.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The folder of recorded scenarios.
+        #[arg(long, default_value = "scenarios")]
+        scenarios: PathBuf,
+        /// Where failing scenarios are written.
+        #[arg(long, default_value = FOLDER)]
+        failures: PathBuf,
+        /// Sign this bug off instead of the production code: the verdict should be FAIL.
+        #[arg(long)]
+        mutant: Option<Mutant>,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the recorded scenarios, oracles, planted bugs, and what scenario files may name.
+    List {
+        /// The folder of recorded scenarios.
+        #[arg(long, default_value = "scenarios")]
+        scenarios: PathBuf,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+}

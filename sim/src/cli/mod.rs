@@ -1,0 +1,218 @@
+//! The command line.
+
+mod args;
+mod list;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+use oncegate_sim::mutants::Mutant;
+use oncegate_sim::report::{json, narrative};
+use oncegate_sim::runner::explore::{self, Sweep};
+use oncegate_sim::runner::signoff::{self, Plan, Verdict};
+use oncegate_sim::runner::{Options, Run, failures, run};
+use oncegate_sim::scenario::{Scenario, generate, read, write};
+use serde_json::json;
+
+/// How a command ends: what a script may branch on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum End {
+    /// Every promise held.
+    Holds = 0,
+    /// A promise was broken.
+    Violation = 1,
+    /// The input can't be used.
+    BadInput = 2,
+    /// Two runs of one scenario differed: no verdict means anything.
+    NotDeterministic = 3,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let args = Args::parse();
+    let end = match args.command {
+        Command::Run { seed, mutant, json } => run_seed(seed, mutant, json),
+        Command::Explore { runs, seed, twice, mutant, failures, json } => {
+            explore_seeds(Sweep { runs, seed, twice, mutant }, &failures, json)
+        }
+        Command::Replay { files, mutant, quiet, json } => Ok(replay(&files, mutant, quiet, json)),
+        Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
+            sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
+        }
+        Command::List { scenarios, json } => list::list(&scenarios, json),
+    };
+    let end = end.unwrap_or_else(|bad| {
+        eprintln!("{bad}");
+        End::BadInput
+    });
+    ExitCode::from(end as u8)
+}
+
+fn end_of(run: &Run) -> End {
+    if run.holds() { End::Holds } else { End::Violation }
+}
+
+fn run_seed(seed: u64, mutant: Option<Mutant>, as_json: bool) -> Result<End, read::BadInput> {
+    let scenario = generate::draw(seed);
+    let run = run(&scenario, Options { keep_story: true, mutant });
+    if as_json {
+        println!("{}", json::run(&run));
+    } else {
+        println!("{}", write::to_text(&scenario, &format!("Drawn from seed {seed}.")));
+        print!("{}", narrative::tell(&run));
+    }
+    Ok(end_of(&run))
+}
+
+fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read::BadInput> {
+    let found = explore::sweep(sweep, "explore");
+    let end = if !found.nondeterministic.is_empty() {
+        End::NotDeterministic
+    } else if found.failed.is_some() {
+        End::Violation
+    } else {
+        End::Holds
+    };
+    let mut replay = None;
+    let mut shown = None;
+    if let Some(seed) = found.failed {
+        let (scenario, run) = explore::simplify(&generate::draw(seed), sweep.mutant);
+        replay = Some(keep(folder, &scenario, &run, sweep.mutant)?);
+        shown = Some(run);
+    }
+    if as_json {
+        let report = json!({
+            "verdict": match end {
+                End::Holds => "holds",
+                End::Violation | End::BadInput => "violation",
+                End::NotDeterministic => "not deterministic",
+            },
+            "runs": found.runs,
+            "seconds": found.took.as_secs_f64(),
+            "runs_per_second": found.rate(),
+            "simulated_seconds": found.simulated.as_secs_f64(),
+            "orders": found.orders,
+            "hashes_agree": found.agreed,
+            "nondeterministic_seeds": found.nondeterministic,
+            "failed_seed": found.failed,
+            "failure": shown.as_ref().map(json::run),
+            "replay": replay,
+            "seen": json::sightings(&found.sightings),
+        });
+        println!("{report}");
+        return Ok(end);
+    }
+    if let Some(run) = &shown {
+        print!("{}", narrative::tell(run));
+        println!();
+    }
+    #[allow(clippy::cast_precision_loss)] // For people.
+    let per_core = found.rate() / oncegate_sim::runner::pool::cores() as f64;
+    println!(
+        "{} runs in {:.1} s ({:.0} runs/s, {per_core:.0} per core), {:.1} simulated hours, {} orders",
+        found.runs,
+        found.took.as_secs_f64(),
+        found.rate(),
+        found.simulated.as_secs_f64() / 3600.0,
+        found.orders,
+    );
+    if sweep.twice {
+        println!("{} of {} hashes agree", found.agreed, found.runs);
+        for seed in &found.nondeterministic {
+            println!("seed {seed} ran twice with two hashes");
+        }
+    }
+    match (found.failed, replay) {
+        (Some(seed), Some(replay)) => println!("seed {seed} breaks a promise; the smallest form found is kept. Replay:\n{replay}"),
+        _ => println!("every promise held in every run"),
+    }
+    Ok(end)
+}
+
+fn keep(folder: &Path, scenario: &Scenario, run: &Run, mutant: Option<Mutant>) -> Result<String, read::BadInput> {
+    let path = failures::keep(folder, scenario, run, mutant).map_err(|error| read::BadInput {
+        file: folder.display().to_string(),
+        line: None,
+        what: format!("the failing scenario can't be written: {error}; name another folder with --failures"),
+    })?;
+    Ok(failures::replay_command(&path, mutant))
+}
+
+fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_json: bool) -> End {
+    let mut worst = End::Holds;
+    for path in files {
+        let scenario = match read::file(path) {
+            Ok(scenario) => scenario,
+            Err(bad) => {
+                eprintln!("{bad}");
+                worst = worst.max(End::BadInput);
+                continue;
+            }
+        };
+        let options = Options { keep_story: true, mutant };
+        let once = run(&scenario, options);
+        let same = run(&scenario, options).hash == once.hash;
+        let end = if same { end_of(&once) } else { End::NotDeterministic };
+        worst = worst.max(end);
+        if as_json {
+            let mut report = json::run(&once);
+            report["deterministic"] = same.into();
+            println!("{report}");
+        } else if quiet {
+            let verdict = match end {
+                End::Holds => "holds",
+                End::Violation | End::BadInput => "BROKEN",
+                End::NotDeterministic => "NOT DETERMINISTIC",
+            };
+            println!("{verdict:8} {} {}", once.hash.get(..16).unwrap_or_default(), path.display());
+        } else {
+            print!("{}", narrative::tell(&once));
+            if !same {
+                println!("NOT DETERMINISTIC: a second run of {} gave another hash", path.display());
+            }
+        }
+    }
+    worst
+}
+
+fn sign_off(plan: &Plan, as_json: bool) -> Result<End, read::BadInput> {
+    if !as_json {
+        println!("oncegate sign-off: {} drawn runs from seed {}\n", plan.runs, plan.seed);
+    }
+    let verdict = signoff::sign_off(plan, |phase| {
+        if !as_json {
+            let mark = if phase.passed { "ok  " } else { "FAIL" };
+            println!("{mark} {:12} {:6.1} s  {}", phase.name, phase.took.as_secs_f64(), phase.figure);
+        }
+    })?;
+    let end = match (verdict.passed(), verdict.nondeterministic()) {
+        (true, _) => End::Holds,
+        (false, true) => End::NotDeterministic,
+        (false, false) => End::Violation,
+    };
+    if as_json {
+        let word = if verdict.passed() { "PASS" } else { "FAIL" };
+        let failure = verdict.story.as_ref().map(json::run);
+        println!("{}", json!({ "verdict": word, "phases": verdict.phases, "replay": verdict.replay, "failure": failure }));
+    } else {
+        print_verdict(&verdict);
+    }
+    Ok(end)
+}
+
+fn print_verdict(verdict: &Verdict) {
+    if let Some(run) = &verdict.story {
+        println!("\n{}", narrative::tell(run));
+    }
+    if verdict.passed() {
+        println!("\nPASS: no promise was broken. What this means and what it does not: README.md, \"What a sign-off says\"");
+        return;
+    }
+    let failed: Vec<_> = verdict.phases.iter().filter(|phase| !phase.passed).collect();
+    let reasons: Vec<_> = failed.iter().map(|phase| format!("{} ({})", phase.name, phase.figure)).collect();
+    println!("\nFAIL: {}", reasons.join("; "));
+    if let Some(replay) = &verdict.replay {
+        println!("Replay:\n{replay}");
+    }
+}
