@@ -2,8 +2,8 @@
 //!
 //! What is promised rests on three things. One writer at a time, which `SQLite`'s lock on the file gives to
 //! processes of *one host*, no further: never put the file on a network share. A commit that is on the disk
-//! before it is answered, which WAL with `synchronous = FULL` gives. And statements that carry their own
-//! guards, so that nothing is decided on what was read before the lock was taken.
+//! before it is answered, which WAL with `synchronous = FULL` gives. And writes whose guards run inside them,
+//! as conditions or triggers, so that nothing is decided on what was read before the lock was taken.
 //!
 //! Reading order: `migrations/0001_core.sql` is what is kept and which
 //! triggers keep it; `statements` is every statement in one place; `signals`, `leadership` and `claims` perform

@@ -1,5 +1,6 @@
 //! Clocks that disagree: each host's own monotonic and wall clock, with offset, rate and steps.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,14 @@ pub struct HostClock {
     line: Mutex<Line>,
     /// Whether its rate will ever change in this run: only then do timers ask to be told.
     drifts: AtomicBool,
-    sleepers: Mutex<Vec<Waker>>,
+    sleepers: Mutex<Sleepers>,
+}
+
+/// Timers that want to hear of a change of rate, each under a number of its own.
+#[derive(Debug, Default)]
+struct Sleepers {
+    numbers: u64,
+    wakers: BTreeMap<u64, Waker>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +84,7 @@ impl HostClock {
             let mut line = locked(&self.line);
             *line = Line { from: at, mono: line.mono_at(at), ppm, ..*line };
         }
-        std::mem::take(&mut *locked(&self.sleepers)).into_iter().for_each(Waker::wake);
+        std::mem::take(&mut locked(&self.sleepers).wakers).into_values().for_each(Waker::wake);
     }
 
     /// Says that its rate may change; before anything sleeps on it.
@@ -84,17 +92,24 @@ impl HostClock {
         self.drifts.store(true, Ordering::Relaxed);
     }
 
-    fn wake_on_change(&self, cx: &Context<'_>) {
+    /// Wakes `cx` when the rate changes; `number` is the timer's own, given at the first call.
+    fn wake_on_change(&self, cx: &Context<'_>, number: &mut Option<u64>) {
         if self.drifts.load(Ordering::Relaxed) {
             let mut sleepers = locked(&self.sleepers);
-            if !sleepers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                sleepers.push(cx.waker().clone());
-            }
+            let number = *number.get_or_insert_with(|| {
+                sleepers.numbers += 1;
+                sleepers.numbers
+            });
+            sleepers.wakers.insert(number, cx.waker().clone());
         }
     }
 
-    /// By how much it runs fast.
-    pub fn ppm(&self) -> i64 {
+    fn forget(&self, number: u64) {
+        locked(&self.sleepers).wakers.remove(&number);
+    }
+
+    /// By how much it runs fast, in parts per million.
+    fn ppm(&self) -> i64 {
         locked(&self.line).ppm
     }
 }
@@ -131,7 +146,7 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, deadline: Mono) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { clock: self.clone(), deadline, timer: None, rate: 0 })
+        Box::pin(Sleep { clock: self.clone(), deadline, timer: None, rate: 0, number: None })
     }
 }
 
@@ -142,6 +157,16 @@ struct Sleep {
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
     /// Under which rate the timer was set.
     rate: i64,
+    /// Under which number the clock knows it.
+    number: Option<u64>,
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.clock.life.host.clock.forget(number);
+        }
+    }
 }
 
 impl Future for Sleep {
@@ -166,7 +191,7 @@ impl Future for Sleep {
                     this.timer.insert(Box::pin(tokio::time::sleep_until(wakes)))
                 }
             };
-            clock.wake_on_change(cx);
+            clock.wake_on_change(cx, &mut this.number);
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }

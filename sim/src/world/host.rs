@@ -80,6 +80,11 @@ impl Host {
         locked(&self.state).life.clone()
     }
 
+    /// How many processes it has had.
+    pub fn lives(&self) -> u64 {
+        locked(&self.state).lives
+    }
+
     /// Whether the host stands still.
     pub fn is_paused(&self) -> bool {
         self.pauses.load(Ordering::Relaxed) > 0

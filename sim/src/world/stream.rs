@@ -133,7 +133,7 @@ impl Connect for SimConnect {
             let (name, port) = peer.rsplit_once(':').ok_or_else(unknown)?;
             let host = self.world.host(name).ok_or_else(unknown)?;
             let port: u16 = port.parse().map_err(|_| unknown())?;
-            let address = SocketAddr::new(address(host.at), port);
+            let address = SocketAddr::new(address(host.at), port_of_life(port, host.lives()));
             let mut connecting =
                 OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), TcpStream::connect(address));
             let stream = poll_fn(|cx| {
@@ -146,6 +146,13 @@ impl Connect for SimConnect {
             Ok(Box::new(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream)) as Box<dyn Stream>)
         })
     }
+}
+
+/// Where the life of that number listens when it means to listen on `port`. The simulated stack keeps the
+/// sockets of a dead process for as long as their peers have not let go, and their port with them; a server
+/// that starts anew would set `SO_REUSEADDR`, which that stack does not know.
+fn port_of_life(port: u16, life: u64) -> u16 {
+    port + u16::try_from(life.saturating_sub(1)).expect("hosts don't live that often")
 }
 
 /// A listening socket of one life.
@@ -161,7 +168,7 @@ impl LifeListener {
     /// # Errors
     /// The simulated network stack's.
     pub async fn bind(world: Arc<World>, life: Arc<Life>, port: u16) -> io::Result<Self> {
-        let address = SocketAddr::new(address(life.host.at), port);
+        let address = SocketAddr::new(address(life.host.at), port_of_life(port, life.number));
         let inner = OnHost::new(Arc::clone(&world), Arc::clone(&life), TcpListener::bind(address)).await?;
         Ok(Self { world, life, inner: Some(inner) })
     }
