@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use oncegate_sim::mutants::Mutant;
+use oncegate_sim::oracles::ORACLES;
 use oncegate_sim::runner::failures::FOLDER;
 
 /// Runs the production coordinator in a simulated world of partitions, pauses, crashes, skewed clocks and lying
@@ -54,6 +56,9 @@ pub(crate) enum Command {
         /// Plant this bug: the sweep should fail.
         #[arg(long)]
         mutant: Option<Mutant>,
+        /// Stop only for a violation that this oracle sees; with --mutant, the one it is planted against.
+        #[arg(long, value_parser = PossibleValuesParser::new(ORACLES).map(static_name))]
+        oracle: Option<&'static str>,
         /// Where failing scenarios are written.
         #[arg(long, default_value = FOLDER)]
         failures: PathBuf,
@@ -106,4 +111,10 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The oracle's own name for itself.
+#[allow(clippy::needless_pass_by_value)] // The parser hands its value over.
+fn static_name(given: String) -> &'static str {
+    ORACLES.into_iter().find(|name| *name == given).expect("only names of oracles are let through")
 }

@@ -33,8 +33,9 @@ pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let end = match args.command {
         Command::Run { seed, mutant, json } => run_seed(seed, mutant, json),
-        Command::Explore { runs, seed, twice, mutant, failures, json } => {
-            explore_seeds(Sweep { runs, seed, twice, mutant }, &failures, json)
+        Command::Explore { runs, seed, twice, mutant, oracle, failures, json } => {
+            let planted = Sweep::new(runs, seed).with_mutant(mutant);
+            explore_seeds(Sweep { twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
         }
         Command::Replay { files, mutant, quiet, json } => Ok(replay(&files, mutant, quiet, json)),
         Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
@@ -77,7 +78,7 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     let mut replay = None;
     let mut shown = None;
     if let Some(seed) = found.failed {
-        let (scenario, run) = explore::simplify(&generate::draw(seed), sweep.mutant);
+        let (scenario, run) = explore::simplify(&generate::draw(seed), sweep.mutant, sweep.oracle);
         replay = Some(keep(folder, &scenario, &run, sweep.mutant)?);
         shown = Some(run);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use oncegate_coordinator::{BoxFuture, SignalStore};
 use oncegate_protocol::{Outcome, PortError, SignalRecord, StoreCall, StoreReply};
 use oncegate_sqlite_store::Db;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use super::node::Heartbeats;
 use crate::mutants::Mutant;
@@ -27,7 +27,10 @@ pub struct StoreHost {
     pub at: usize,
     db: Mutex<Db>,
     faults: Mutex<StoreFaults>,
-    version: watch::Sender<u64>,
+    /// How often something changed that a leader should look at. (Not a `watch` channel: that wakes its
+    /// receivers in an order drawn at random.)
+    version: Mutex<u64>,
+    changed: Notify,
 }
 
 /// What is wrong with the store now; counted, because faults overlap. A key of none means every node.
@@ -56,7 +59,7 @@ impl StoreHost {
     /// SQLite's.
     pub fn new(at: usize) -> Result<Self, oncegate_sqlite_store::DbError> {
         let db = Mutex::new(Db::open_in_memory()?);
-        Ok(Self { at, db, faults: Mutex::default(), version: watch::Sender::new(0) })
+        Ok(Self { at, db, faults: Mutex::default(), version: Mutex::default(), changed: Notify::new() })
     }
 
     /// Lets something go wrong.
@@ -90,6 +93,11 @@ impl StoreHost {
     fn suffers(&self, fault: fn(&StoreFaults) -> &BTreeMap<Option<usize>, u32>, node: usize) -> bool {
         let faults = locked(&self.faults);
         [None, Some(node)].iter().any(|whose| fault(&faults).get(whose).is_some_and(|count| *count > 0))
+    }
+
+    fn change(&self) {
+        *locked(&self.version) += 1;
+        self.changed.notify_waiters();
     }
 
     fn slowness(&self) -> Duration {
@@ -126,7 +134,7 @@ impl StoreHost {
                 if *new {
                     world.tell(self.at, What::Store(format!("stores {:?}, received by {}", signal.fingerprint, world.hosts()[node].name)));
                     reached = Some(Point::SignalStored);
-                    self.version.send_modify(|version| *version += 1);
+                    self.change();
                 } else {
                     world.judge().sightings.saw(Sighting::SignalRepeated);
                     let _ = state;
@@ -164,7 +172,7 @@ impl StoreHost {
                     world.judge().sightings.saw(Sighting::DeposedTruth);
                 }
                 reached = Some(Point::OutcomeStored);
-                self.version.send_modify(|version| *version += 1);
+                self.change();
             }
             (StoreCall::Conclude { fingerprint, verdict, .. }, StoreReply::State(state)) => {
                 let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
@@ -271,10 +279,13 @@ impl SignalStore for StoreLink {
 
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let mut version = self.store.version.subscribe();
-            let seen = *locked(&self.seen);
-            if let Ok(now) = version.wait_for(|version| *version > seen).await.map(|now| *now) {
-                *locked(&self.seen) = now;
+            loop {
+                let changed = self.store.changed.notified();
+                let version = *locked(&self.store.version);
+                if version > std::mem::replace(&mut *locked(&self.seen), version) {
+                    break;
+                }
+                changed.await;
             }
             self.world.net.travel(&self.world, self.store.at, self.life.host.at).await;
             self.life.running().await;

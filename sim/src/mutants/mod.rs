@@ -7,6 +7,8 @@ use oncegate_protocol::{Machine, Node, NodeConfig, Now, StoreCall, StoreReply};
 use oncegate_sqlite_store::{Db, DbError};
 use serde::Serialize;
 
+use crate::oracles::at_most_once;
+
 /// Which bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -21,6 +23,13 @@ impl Mutant {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CheckThenAct => "check-then-act",
+        }
+    }
+
+    /// The oracle whose promise it is planted against.
+    pub const fn against(self) -> &'static str {
+        match self {
+            Self::CheckThenAct => at_most_once::NAME,
         }
     }
 

@@ -20,6 +20,21 @@ pub struct Sweep {
     pub twice: bool,
     /// Plant this bug.
     pub mutant: Option<Mutant>,
+    /// Look only for violations of this oracle's promise.
+    pub oracle: Option<&'static str>,
+}
+
+impl Sweep {
+    /// Sweeps the production code for anything.
+    pub fn new(runs: u64, seed: u64) -> Self {
+        Self { runs, seed, twice: false, mutant: None, oracle: None }
+    }
+
+    /// Sweeps a planted bug, if any, for the promise that it is planted against.
+    #[must_use]
+    pub fn with_mutant(self, mutant: Option<Mutant>) -> Self {
+        Self { mutant, oracle: mutant.map(Mutant::against), ..self }
+    }
 }
 
 /// What a sweep found.
@@ -73,7 +88,7 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
         let one = One {
             simulated: once.simulated,
             orders: once.book.len() as u64,
-            holds: once.holds(),
+            holds: !once.breaks(sweep.oracle),
             sightings: once.sightings,
             agreed,
         };
@@ -101,16 +116,17 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
 
 /// The same failure with less in it: whatever can be left out without the first broken promise being kept is
 /// left out, one thing at a time.
-pub fn simplify(scenario: &Scenario, mutant: Option<Mutant>) -> (Scenario, Run) {
+pub fn simplify(scenario: &Scenario, mutant: Option<Mutant>, oracle: Option<&'static str>) -> (Scenario, Run) {
     let options = Options { keep_story: true, mutant };
     let mut best = scenario.clone();
     let mut best_run = run(&best, options);
-    let Some(oracle) = best_run.violations.first().map(|violation| violation.oracle) else { return (best, best_run) };
+    let first = best_run.violations.first().map(|violation| violation.oracle);
+    let Some(oracle) = oracle.or(first) else { return (best, best_run) };
     loop {
         let candidates = without_one(&best);
         let smaller = candidates.into_iter().find_map(|candidate| {
             let run = run(&candidate, options);
-            run.violations.iter().any(|violation| violation.oracle == oracle).then_some((candidate, run))
+            run.breaks(Some(oracle)).then_some((candidate, run))
         });
         match smaller {
             Some((candidate, run)) => (best, best_run) = (candidate, run),
@@ -130,7 +146,13 @@ fn without_one(scenario: &Scenario) -> Vec<Scenario> {
     for at in 0..scenario.signals.len() {
         let mut less = scenario.clone();
         less.signals.remove(at);
+        // With a signal less, what was anchored to the third claim may belong to the second.
+        let mut earlier = less.clone();
+        for anchor in earlier.faults.iter_mut().filter_map(|fault| fault.when.as_mut()) {
+            anchor.nth = anchor.nth.saturating_sub(1).max(1);
+        }
         smaller.push(less);
+        smaller.push(earlier);
     }
     for (at, signal) in scenario.signals.iter().enumerate() {
         if signal.to.len() > 1 {

@@ -70,6 +70,11 @@ impl Run {
     pub fn holds(&self) -> bool {
         self.violations.is_empty()
     }
+
+    /// Whether the promise of that oracle was broken; of any, if none is named.
+    pub fn breaks(&self, oracle: Option<&str>) -> bool {
+        self.violations.iter().any(|violation| oracle.is_none_or(|oracle| violation.oracle == oracle))
+    }
 }
 
 /// Runs a scenario to its end, on an OS thread of its own.

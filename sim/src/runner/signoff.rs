@@ -164,7 +164,7 @@ fn check_determinism(plan: &Plan) -> Phase {
     // Other seeds than the sweep's, so that they count as runs too.
     let seed = plan.seed.wrapping_add(plan.runs);
     let runs = TWICE.min(plan.runs);
-    let sweep = Sweep { runs, seed, twice: true, mutant: None };
+    let sweep = Sweep { twice: true, ..Sweep::new(runs, seed) };
     let found = explore::sweep(sweep, "determinism");
     let nondeterministic = !found.nondeterministic.is_empty();
     Phase {
@@ -181,11 +181,11 @@ fn check_determinism(plan: &Plan) -> Phase {
 }
 
 fn sweep(plan: &Plan, verdict: &mut Verdict, sightings: &mut Sightings) -> Phase {
-    let found = explore::sweep(Sweep { runs: plan.runs, seed: plan.seed, twice: false, mutant: plan.mutant }, "swarm");
+    let found = explore::sweep(Sweep { mutant: plan.mutant, ..Sweep::new(plan.runs, plan.seed) }, "swarm");
     sightings.add(&found.sightings);
     let figure = match found.failed {
         Some(seed) => {
-            let (scenario, story) = explore::simplify(&generate::draw(seed), plan.mutant);
+            let (scenario, story) = explore::simplify(&generate::draw(seed), plan.mutant, None);
             if verdict.story.is_none() {
                 let kept = failures::keep(&plan.failures, &scenario, &story, plan.mutant);
                 verdict.replay = Some(match kept {
@@ -225,13 +225,13 @@ fn check_sightings(sightings: &Sightings) -> Phase {
 /// A harness that finds nothing is suspect: it must find this.
 fn catch_planted_bug(plan: &Plan) -> Phase {
     let mutant = Mutant::CheckThenAct;
-    let sweep = Sweep { runs: CAUGHT_WITHIN, seed: plan.seed, twice: false, mutant: Some(mutant) };
+    let sweep = Sweep::new(CAUGHT_WITHIN, plan.seed).with_mutant(Some(mutant));
     let found = explore::sweep(sweep, "planted bug");
     Phase {
         name: "planted bug",
         passed: found.failed.is_some(),
         figure: match found.failed {
-            Some(_) => format!("{} is caught within {} runs", mutant.name(), found.runs),
+            Some(_) => format!("{} is caught by {} within {} runs", mutant.name(), mutant.against(), found.runs),
             None => format!("{} survives {CAUGHT_WITHIN} runs: this harness can't be trusted", mutant.name()),
         },
         took: found.took,

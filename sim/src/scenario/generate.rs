@@ -95,13 +95,38 @@ fn fault_spec(nodes: usize, faults_end: i64) -> impl Strategy<Value = FaultSpec>
         when: None,
         fault,
     });
-    let point = prop::sample::select(&Point::ALL[..]);
-    let anchored = (point, 1..=6_u32, fault(nodes, true)).prop_map(|(point, nth, fault)| FaultSpec {
+    // Between claim and outcome is where an order can be doubled or lost.
+    let at_work = prop::sample::select(vec![
+        Point::ClaimSending,
+        Point::Claimed,
+        Point::OrderSending,
+        Point::OrderBooked,
+        Point::OrderAnswered,
+        Point::OutcomeSending,
+        Point::OutcomeStored,
+    ]);
+    let point = prop_oneof![3 => at_work, 1 => prop::sample::select(&Point::ALL[..])];
+    let fault = prop_oneof![2 => stopping_fault(), 3 => fault(nodes, true)];
+    let anchored = (point, 1..=5_u32, fault).prop_map(|(point, nth, fault)| FaultSpec {
         at: None,
         when: Some(Anchor { point, nth, by: None }),
         fault,
     });
-    prop_oneof![3 => timed, 2 => anchored]
+    prop_oneof![timed, anchored]
+}
+
+/// What stops a node in the middle of what it does: paused, dead, or parted from whom it talks to, mostly for
+/// longer than its lease lasts.
+fn stopping_fault() -> impl Strategy<Value = Fault> {
+    let actor = || Just("@actor".to_owned());
+    let service = prop::sample::select(vec!["redis", "store", "broker"]).prop_map(str::to_owned);
+    prop_oneof![
+        4 => (actor(), secs(5..=40)).prop_map(|(host, lasts)| Fault::Pause { host, lasts }),
+        1 => (actor(), secs(1..=30)).prop_map(|(host, down)| Fault::Crash { host, down }),
+        1 => (actor(), secs(1..=30)).prop_map(|(host, down)| Fault::PowerLoss { host, down }),
+        1 => (actor(), service, secs(5..=40)).prop_map(|(a, b, lasts)| Fault::Partition { between: [a, b], lasts }),
+        1 => (actor(), secs(5..=40)).prop_map(|(host, lasts)| Fault::Isolate { host, lasts }),
+    ]
 }
 
 fn fault(nodes: usize, anchored: bool) -> impl Strategy<Value = Fault> {
