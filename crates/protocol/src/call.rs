@@ -152,7 +152,8 @@ pub enum StoreCall {
         fingerprint: Fingerprint,
     },
     /// Commit the intent to place one order, in one statement: an attempt is added if and only if `epoch` is
-    /// the newest, `holder` holds it, and the signal is in the state that `purpose` names. Answered by
+    /// the newest, `holder` holds it, the signal is in the state that `purpose` names, and `number` is the
+    /// next. So a copy of a claim that was committed is refused whenever it lands. Answered by
     /// [`StoreReply::Claimed`], [`StoreReply::NotClaimed`] or [`StoreReply::Fenced`].
     Claim(Claim),
     /// Write how an attempt ended, if `owner` owns it and knowledge grows by it, whatever the epoch is by
@@ -186,13 +187,18 @@ pub enum StoreCall {
         /// By the caller's wall clock.
         at: Wall,
     },
-    /// An operator's word on a quarantined signal; no epoch is needed, a human is the authority. Answered by
-    /// [`StoreReply::State`], which is not what was asked for when the signal was not quarantined.
+    /// An operator's word on a signal that is quarantined after exactly so many attempts; no epoch is needed, a
+    /// human is the authority. Every quarantine comes after an attempt more than the last, so a copy of a word
+    /// that was taken is refused whenever it lands. [`Resolution::Resend`] also marks every attempt as
+    /// [answered for](crate::record::Attempt::answered_for). Answered by [`StoreReply::State`] with the present
+    /// state, which nothing has changed when the signal was not as the operator saw it.
     Resolve {
         /// Which signal.
         fingerprint: Fingerprint,
         /// What the operator found out or wants.
         resolution: Resolution,
+        /// How many attempts the operator saw, over all legs.
+        attempts: u32,
         /// Why, for the record.
         reason: String,
         /// By the receiving node's wall clock.
@@ -211,7 +217,9 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The claimant.
     pub holder: Holder,
-    /// The id under which it will be placed.
+    /// The attempt that it is to become: one more than the newest that the claimant has seen on this leg.
+    pub number: u32,
+    /// The id under which it will be placed: that of the attempts before it; only the first derives one.
     pub client_order_id: ClientOrderId,
     /// First attempt or recovery.
     pub purpose: Purpose,
@@ -291,10 +299,11 @@ pub enum StoreReply {
     Signal(Option<SignalRecord>),
     /// The intent is durable, as this attempt.
     Claimed {
-        /// Counts from 1 within the signal and leg.
+        /// The number that was claimed.
         number: u32,
     },
-    /// The signal is not in the state that the claim needs; it is as given, or not there.
+    /// Nothing was added: the signal is not in the state that the claim needs, or has other attempts than the
+    /// claimant saw. It is as given, or not there.
     NotClaimed(Option<SignalRecord>),
     /// Where the signal stands now; none when it is not there.
     State(Option<SignalState>),

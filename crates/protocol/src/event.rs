@@ -39,6 +39,8 @@ pub enum Event {
         fingerprint: Fingerprint,
         /// To what.
         resolution: Resolution,
+        /// How many attempts at it the operator saw; with any other number nothing is resolved.
+        attempts: u32,
         /// Why.
         reason: String,
     },

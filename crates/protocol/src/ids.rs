@@ -41,7 +41,8 @@ text_id! {
     Holder
 }
 text_id! {
-    /// The id under which an order is placed. The same signal and leg always derive the same id, on any node.
+    /// The id under which an order is placed. The first claim of a leg derives it, the same on any node of the
+    /// same configuration, and stores it; from then on the stored one is the order's, whatever would be derived.
     ClientOrderId
 }
 text_id! {

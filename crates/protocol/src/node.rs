@@ -140,8 +140,8 @@ impl Node {
                 let call = self.out.call(Call::Store(StoreCall::Insert { signal, at: now.wall }));
                 self.requests.insert(call, Request { id: request, kind: RequestKind::Insert(fingerprint) });
             }
-            Event::Resolve { request, fingerprint, resolution, reason } => {
-                let resolve = StoreCall::Resolve { fingerprint, resolution, reason, at: now.wall };
+            Event::Resolve { request, fingerprint, resolution, attempts, reason } => {
+                let resolve = StoreCall::Resolve { fingerprint, resolution, attempts, reason, at: now.wall };
                 let call = self.out.call(Call::Store(resolve));
                 self.requests.insert(call, Request { id: request, kind: RequestKind::Resolve });
             }

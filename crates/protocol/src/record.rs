@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::Outcome;
 use crate::fingerprint::Fingerprint;
-use crate::ids::{Epoch, Holder, Leg};
+use crate::ids::{ClientOrderId, Epoch, Holder, Leg};
 use crate::time::Wall;
 
 /// Where a signal stands.
@@ -77,10 +77,15 @@ pub struct Attempt {
     pub epoch: Epoch,
     /// By which leadership; only this holder may write the outcome.
     pub owner: Holder,
+    /// The id that the order was or is placed under, the same for all attempts of a leg.
+    pub client_order_id: ClientOrderId,
     /// When, by the claimant's wall clock.
     pub claimed_at: Wall,
     /// How it ended; none while nothing was recorded.
     pub outcome: Option<Outcome>,
+    /// An operator said that the broker does not have it, and had the signal sent again. How it ended is still
+    /// its owner's to tell, and "accepted" still overrules everything; but it leaves nobody in doubt any more.
+    pub answered_for: bool,
 }
 
 /// A signal as stored.
@@ -98,6 +103,22 @@ pub struct SignalRecord {
     pub expires_at: Option<Wall>,
     /// All attempts, oldest first.
     pub attempts: Vec<Attempt>,
+}
+
+impl SignalRecord {
+    /// The number of the next attempt at one order.
+    pub fn next_number(&self, leg: Leg) -> u32 {
+        1 + self.attempts_at(leg).map(|attempt| attempt.number).max().unwrap_or(0)
+    }
+
+    /// The id under which an order was or may have been placed before; none when nobody has claimed it yet.
+    pub fn client_order_id(&self, leg: Leg) -> Option<&ClientOrderId> {
+        self.attempts_at(leg).map(|attempt| &attempt.client_order_id).next()
+    }
+
+    fn attempts_at(&self, leg: Leg) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(move |attempt| attempt.leg == leg)
+    }
 }
 
 /// The leadership row: never deleted, only vacated.
@@ -124,15 +145,18 @@ pub struct Leadership {
 /// | all not sent | received |
 /// | rejected and not sent | failed |
 ///
+/// Below the first row, attempts that an operator has answered for don't count: the human had the signal sent
+/// again in full knowledge of them, and a try after that which provably was not sent leaves it just so.
+///
 /// Quarantined is left only by "accepted" or by a refusal when no attempt is open or unknown: a proof that
 /// nothing was sent does not reopen it, because a human may be placing the order by hand right now.
 pub fn state_after(present: SignalState, attempts: &[Attempt]) -> SignalState {
-    let is = |test: fn(&Outcome) -> bool| attempts.iter().any(|a| a.outcome.as_ref().is_some_and(test));
-    if is(|o| matches!(o, Outcome::Accepted(_))) {
+    if attempts.iter().any(|attempt| matches!(attempt.outcome, Some(Outcome::Accepted(_)))) {
         return SignalState::Executed;
     }
-    let unsure = attempts.iter().any(|a| matches!(a.outcome, None | Some(Outcome::Unknown(_))));
-    let refused = is(|o| matches!(o, Outcome::Rejected(_)));
+    let counting = || attempts.iter().filter(|attempt| !attempt.answered_for);
+    let unsure = counting().any(|attempt| matches!(attempt.outcome, None | Some(Outcome::Unknown(_))));
+    let refused = counting().any(|attempt| matches!(attempt.outcome, Some(Outcome::Rejected(_))));
     match present {
         SignalState::Executed | SignalState::Failed | SignalState::Expired => return present,
         SignalState::Quarantined => {
@@ -141,7 +165,7 @@ pub fn state_after(present: SignalState, attempts: &[Attempt]) -> SignalState {
         SignalState::Received => return present,
         SignalState::Executing | SignalState::InDoubt => {}
     }
-    match attempts.last().map(|newest| &newest.outcome) {
+    match counting().last().map(|newest| &newest.outcome) {
         None => present,
         Some(Some(Outcome::Rejected(_))) => SignalState::Failed,
         Some(None) if present == SignalState::InDoubt => SignalState::InDoubt,
@@ -190,8 +214,10 @@ mod tests {
                 number,
                 epoch: Epoch(u64::from(number)),
                 owner: Holder::new("n:0:1"),
+                client_order_id: ClientOrderId::new("id"),
                 claimed_at: Wall::default(),
                 outcome: outcome.clone(),
+                answered_for: false,
             })
             .collect()
     }
@@ -233,6 +259,32 @@ mod tests {
                 }
                 if present == SignalState::Quarantined && !accepted && next != present {
                     assert!(next == SignalState::Failed && !unsure, "{context}");
+                }
+            }
+        }
+    }
+
+    /// Every combination, behind every way in which up to two attempts that were answered for may yet end.
+    #[test]
+    fn attempts_that_an_operator_answered_for_say_nothing_but_accepted() {
+        let mut before = vec![vec![]];
+        for first in outcomes() {
+            before.push(vec![first.clone()]);
+            before.extend(outcomes().map(|second| vec![first.clone(), second]));
+        }
+        for present in SignalState::ALL {
+            for answered in &before {
+                for live in &before {
+                    let mut all = attempts(&[answered.clone(), live.clone()].concat());
+                    for attempt in &mut all[..answered.len()] {
+                        attempt.answered_for = true;
+                    }
+                    let expected = if answered.iter().any(|outcome| matches!(outcome, Some(Outcome::Accepted(_)))) {
+                        SignalState::Executed
+                    } else {
+                        state_after(present, &attempts(live))
+                    };
+                    assert_eq!(state_after(present, &all), expected, "{present:?} {answered:?} {live:?}");
                 }
             }
         }

@@ -158,6 +158,8 @@ impl Timing {
 mod tests {
     use super::*;
 
+    type Break = fn(&mut Timing);
+
     #[test]
     fn the_defaults_hold() {
         Timing::default().check().unwrap();
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn every_relation_is_named_when_it_breaks() {
         let s = Duration::from_secs;
-        let broken: [(fn(&mut Timing), &str); 10] = [
+        let broken: [(Break, &str); 10] = [
             (|t| t.drift = 0.5, "drift"),
             (|t| t.renew_every = Duration::from_secs(3), "3*renew_every"),
             (|t| t.renew_deadline = Duration::from_millis(9_500), "renew_deadline < ttl"),

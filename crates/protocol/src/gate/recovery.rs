@@ -73,7 +73,7 @@ impl Gate {
     /// Asks the policy what to do now, and does it.
     pub(super) fn recover(&mut self, now: Now, fingerprint: Fingerprint, out: &mut Outbox) {
         let Some(authority) = &self.authority else { return };
-        let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
         let doubt = Doubt {
             deadline_passed: task.record.expires_at.is_some_and(|at| now.wall >= at),
             oldest_attempt_age: task.oldest_attempt_age(now),
@@ -89,7 +89,7 @@ impl Gate {
                 }
             }
             Recovery::LookUp => {
-                let id = fingerprint.client_order_id(crate::ids::Leg(0), &self.capabilities.key_format);
+                let id = self.order_id(&task.record);
                 let asked_at = now.mono;
                 self.ask(fingerprint, Call::LookUp(id), |id| Stage::Asking { id, asked_at }, out);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::{LookupAnswer, Outcome};
 use crate::call::{Call, Claim, Order, Purpose, Reply, StoreCall, StoreReply, Verdict};
 use crate::fingerprint::Fingerprint;
-use crate::ids::{CallId, Epoch, Holder, Leg};
+use crate::ids::{CallId, ClientOrderId, Epoch, Holder, Leg};
 use crate::notice::Notice;
 use crate::outbox::Outbox;
 use crate::policy;
@@ -195,12 +195,14 @@ impl Gate {
 
     pub(super) fn claim(&mut self, now: Now, fingerprint: Fingerprint, purpose: Purpose, out: &mut Outbox) {
         let Some(authority) = &self.authority else { return };
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
         let claim = Claim {
             fingerprint,
             leg: LEG,
             epoch: authority.epoch,
             holder: authority.holder.clone(),
-            client_order_id: fingerprint.client_order_id(LEG, &self.capabilities.key_format),
+            number: task.record.next_number(LEG),
+            client_order_id: self.order_id(&task.record),
             purpose,
             at: now.wall,
         };
@@ -208,11 +210,20 @@ impl Gate {
         self.ask(fingerprint, call, |id| Stage::Claiming { id, claim }, out);
     }
 
+    /// The id of the order: as it was claimed before, and only for the first claim as it is derived here. Nodes
+    /// may differ in the format of ids, and a second id would be a second order.
+    pub(super) fn order_id(&self, record: &SignalRecord) -> ClientOrderId {
+        let derived = || record.fingerprint.client_order_id(LEG, &self.capabilities.key_format);
+        record.client_order_id(LEG).cloned().unwrap_or_else(derived)
+    }
+
     fn on_claim_reply(&mut self, now: Now, claim: Claim, reply: Reply, out: &mut Outbox) {
         let fingerprint = claim.fingerprint;
         match reply {
-            Reply::Store(Ok(StoreReply::Claimed { number })) => self.on_claimed(now, claim, number, out),
-            Reply::Store(Ok(StoreReply::NotClaimed(_))) => self.rest(now, fingerprint),
+            Reply::Store(Ok(StoreReply::Claimed { number })) if number == claim.number => {
+                self.on_claimed(now, claim, out);
+            }
+            Reply::Store(Ok(StoreReply::NotClaimed(record))) => self.on_read_back(now, claim, record.as_ref(), out),
             Reply::Store(Ok(StoreReply::Fenced(leadership))) => {
                 // A refusal that was long under way may concern an earlier epoch of this process than the present.
                 if self.authority.as_ref().is_some_and(|authority| authority.epoch == claim.epoch) {
@@ -232,21 +243,22 @@ impl Gate {
         self.ask(fingerprint, call, |id| Stage::Confirming { id, claim }, out);
     }
 
-    /// A claim under one's own epoch and holder that was never sent is one's own, however its reply was lost.
+    /// The attempt that bears the number and is one's own and open is the claim, however its reply was lost. Not
+    /// always the newest: a later leadership may have added its own.
+    fn on_read_back(&mut self, now: Now, claim: Claim, record: Option<&SignalRecord>, out: &mut Outbox) {
+        let attempts = record.map_or(&[][..], |record| &record.attempts);
+        let claimed = attempts.iter().find(|attempt| attempt.leg == claim.leg && attempt.number == claim.number);
+        if claimed.is_some_and(|attempt| is_open_of(attempt, claim.epoch, &claim.holder)) {
+            self.on_claimed(now, claim, out);
+        } else {
+            self.rest(now, claim.fingerprint);
+        }
+    }
+
     fn on_confirm_reply(&mut self, now: Now, claim: Claim, reply: Reply, out: &mut Outbox) {
         let fingerprint = claim.fingerprint;
         match reply {
-            Reply::Store(Ok(StoreReply::Signal(record))) => {
-                // Not always the newest: a later leadership may have added its own.
-                let attempts = record.as_ref().map_or(&[][..], |record| &record.attempts);
-                match attempts.iter().rfind(|attempt| is_open_of(attempt, claim.epoch, &claim.holder)) {
-                    Some(attempt) => {
-                        let number = attempt.number;
-                        self.on_claimed(now, claim, number, out);
-                    }
-                    None => self.rest(now, fingerprint),
-                }
-            }
+            Reply::Store(Ok(StoreReply::Signal(record))) => self.on_read_back(now, claim, record.as_ref(), out),
             other => {
                 port_failed("read back a claim", &unexpected(other), out);
                 let at = self.again_at(now, fingerprint);
@@ -257,24 +269,25 @@ impl Gate {
         }
     }
 
-    fn on_claimed(&mut self, now: Now, claim: Claim, number: u32, out: &mut Outbox) {
+    fn on_claimed(&mut self, now: Now, claim: Claim, out: &mut Outbox) {
         let Some(task) = self.tasks.get_mut(&claim.fingerprint) else { return };
         task.tries = 0;
         task.own = Some(Own {
-            number,
+            number: claim.number,
             epoch: claim.epoch,
             owner: claim.holder.clone(),
             purpose: claim.purpose,
             sent: Sent::Never,
         });
-        task.record.attempts.retain(|attempt| attempt.number != number);
         task.record.attempts.push(Attempt {
             leg: claim.leg,
-            number,
+            number: claim.number,
             epoch: claim.epoch,
             owner: claim.holder,
+            client_order_id: claim.client_order_id,
             claimed_at: claim.at,
             outcome: None,
+            answered_for: false,
         });
         self.send(now, claim.fingerprint, out);
     }
@@ -291,7 +304,7 @@ impl Gate {
                 let order = Order {
                     fingerprint,
                     leg: LEG,
-                    client_order_id: fingerprint.client_order_id(LEG, &self.capabilities.key_format),
+                    client_order_id: self.order_id(&task.record),
                     epoch: own.epoch,
                     body: task.record.raw.clone(),
                     send_before,
@@ -444,9 +457,9 @@ impl Gate {
     }
 }
 
-/// Whether an attempt is of this leadership and has no outcome.
+/// Whether an attempt is of this leadership and nobody has said yet what became of it.
 pub(super) fn is_open_of(attempt: &Attempt, epoch: Epoch, holder: &Holder) -> bool {
-    attempt.epoch == epoch && attempt.owner == *holder && attempt.outcome.is_none()
+    attempt.epoch == epoch && attempt.owner == *holder && attempt.outcome.is_none() && !attempt.answered_for
 }
 
 fn detail_of(outcome: &Outcome) -> String {
