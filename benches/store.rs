@@ -126,6 +126,7 @@ impl Store {
             leg: Leg(0),
             epoch: Epoch(1),
             holder: holder(),
+            number: 1,
             client_order_id: fingerprint.client_order_id(Leg(0), &KeyFormat::default()),
             purpose: Purpose::Execute,
             at: AT,

@@ -6,9 +6,9 @@
 #![allow(clippy::disallowed_methods)] // The arms own their clocks.
 #![allow(clippy::unwrap_used)] // In a test, also outside its functions, to panic is to fail.
 
+mod support;
+
 use std::io;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ use oncegate_coordinator::{SystemClock, TcpConnect};
 use oncegate_protocol::{Holder, LeaseCall, LeaseReply, Mono, Now, PortError, Wall};
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig, scripts};
 use oncegate_sim::redis::{RedisModel, serve};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
+
+use support::redis_server::RedisServer;
 
 /// A ttl that no probe outlives, and by how much less of it may be left when a busy machine looks.
 const LONG: Duration = Duration::from_secs(10);
@@ -256,6 +257,14 @@ async fn a_key_without_expiry_is_held_until_further_notice(arm: &Arm, key: &str)
     assert_held(lease.call(LeaseCall::Read).await, "a", LONG);
 }
 
+async fn a_lease_that_outlasts_every_ttl_is_cut_by_who_contends(arm: &Arm, key: &str) {
+    let (lease, mut raw) = (arm.lease(key), arm.raw().await);
+    // As after a step back of the server's clock.
+    raw.expect(&["SET", key, "a", "PX", "3600000"], "+OK\r\n").await;
+    assert_held(lease.call(acquire("b", LONG)).await, "a", LONG);
+    assert_held(lease.call(LeaseCall::Read).await, "a", LONG);
+}
+
 async fn a_strange_value_is_somebody_else(arm: &Arm, key: &str) {
     let (lease, mut raw) = (arm.lease(key), arm.raw().await);
     raw.expect(&["SET", key, ""], "+OK\r\n").await;
@@ -460,6 +469,7 @@ const PROBES: &[(&str, Probe)] = probes![
     a_release_is_heard_by_those_who_listen,
     a_key_of_another_type_is_an_error_and_no_more,
     a_key_without_expiry_is_held_until_further_notice,
+    a_lease_that_outlasts_every_ttl_is_cut_by_who_contends,
     a_strange_value_is_somebody_else,
     the_scripts_answer_in_these_bytes,
     what_scripts_refuse,
@@ -522,50 +532,10 @@ async fn the_simulated_redis_conforms() {
     );
 }
 
-/// A private server that lives no longer than the test.
-struct RealServer {
-    process: Child,
-    peer: String,
-    _data: TempDir,
-}
-
-impl RealServer {
-    async fn start() -> Self {
-        let data = TempDir::new().unwrap();
-        // Free a moment ago; should somebody be faster, the server ends and the wait below says so.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(data.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let mut server = Self { process, peer: format!("127.0.0.1:{port}"), _data: data };
-        let clock = SystemClock;
-        for _ in 0..250 {
-            if TcpConnect.connect(&server.peer).await.is_ok() {
-                return server;
-            }
-            assert_eq!(server.process.try_wait().unwrap(), None, "redis-server has ended");
-            clock.sleep_until(clock.now().mono.plus(Duration::from_millis(20))).await;
-        }
-        panic!("redis-server does not listen on {}", server.peer);
-    }
-}
-
-impl Drop for RealServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn the_real_redis_conforms() {
-    let server = RealServer::start().await;
+    let server = RedisServer::start().await;
     let arm = Arm { peer: server.peer.clone(), connect: Arc::new(TcpConnect), clock: Arc::new(SystemClock) };
     all_probes(&arm).await;
 }

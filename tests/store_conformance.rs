@@ -88,12 +88,22 @@ fn heartbeat(epoch: u64, name: &str, at: Wall) -> StoreCall {
     StoreCall::Heartbeat { epoch: Epoch(epoch), holder: holder(name), at }
 }
 
+/// The first attempt at an order, or a recovery as the second.
 fn claim(n: u8, epoch: u64, name: &str, purpose: Purpose) -> StoreCall {
+    let number = match purpose {
+        Purpose::Execute => 1,
+        Purpose::Recover => 2,
+    };
+    nth(number, n, epoch, name, purpose)
+}
+
+fn nth(number: u32, n: u8, epoch: u64, name: &str, purpose: Purpose) -> StoreCall {
     StoreCall::Claim(Claim {
         fingerprint: fingerprint(n),
         leg: Leg(0),
         epoch: Epoch(epoch),
         holder: holder(name),
+        number,
         client_order_id: fingerprint(n).client_order_id(Leg(0), &KeyFormat::default()),
         purpose,
         at: AT,
@@ -108,8 +118,8 @@ fn conclude(n: u8, epoch: u64, name: &str, verdict: Verdict) -> StoreCall {
     StoreCall::Conclude { fingerprint: fingerprint(n), epoch: Epoch(epoch), holder: holder(name), verdict, at: AT }
 }
 
-fn resolve(n: u8, resolution: Resolution) -> StoreCall {
-    StoreCall::Resolve { fingerprint: fingerprint(n), resolution, reason: "looked".into(), at: AT }
+fn resolve(n: u8, attempts: u32, resolution: Resolution) -> StoreCall {
+    StoreCall::Resolve { fingerprint: fingerprint(n), resolution, attempts, reason: "looked".into(), at: AT }
 }
 
 fn accepted() -> Outcome {
@@ -186,7 +196,11 @@ async fn claims(store: &dyn SignalStore) {
     assert_eq!(ask(store, outcome(1, 1, "b", accepted())).await, state(SignalState::Executing));
     let not_sent = Outcome::NotSent("gate closed".into());
     assert_eq!(ask(store, outcome(1, 1, "a", not_sent)).await, state(SignalState::Received));
-    assert_eq!(ask(store, claim(1, 1, "a", Purpose::Execute)).await, StoreReply::Claimed { number: 2 });
+    let StoreReply::NotClaimed(Some(record)) = ask(store, claim(1, 1, "a", Purpose::Execute)).await else {
+        panic!("a late copy claimed");
+    };
+    assert_eq!((record.state, record.attempts.len()), (SignalState::Received, 1));
+    assert_eq!(ask(store, nth(2, 1, 1, "a", Purpose::Execute)).await, StoreReply::Claimed { number: 2 });
     ask_all(store, [open_epoch(1, "b")]).await;
     assert_eq!(ask(store, outcome(1, 2, "a", accepted())).await, state(SignalState::Executed), "deposed, yet true");
     assert_eq!(ask(store, outcome(9, 1, "a", accepted())).await, StoreReply::State(None));
@@ -202,6 +216,8 @@ async fn recovery(store: &dyn SignalStore) {
         panic!("a repeat added an attempt");
     };
     assert_eq!((record.state, record.attempts.len()), (SignalState::InDoubt, 2));
+    let id = fingerprint(1).client_order_id(Leg(0), &KeyFormat::default());
+    assert!(record.attempts.iter().all(|attempt| attempt.client_order_id == id), "as it was claimed");
     assert_eq!(ask(store, outcome(1, 2, "b", accepted())).await, state(SignalState::Executed));
     assert_eq!(ask(store, outcome(1, 1, "a", accepted())).await, state(SignalState::Executed));
 }
@@ -212,12 +228,15 @@ async fn verdicts(store: &dyn SignalStore) {
     assert!(fenced_by(store, conclude(2, 1, "a", Verdict::Expire)).await.is_some());
     assert_eq!(ask(store, conclude(1, 2, "b", Verdict::Expire)).await, state(SignalState::InDoubt));
     assert_eq!(ask(store, conclude(2, 2, "b", Verdict::Expire)).await, state(SignalState::Expired));
-    assert_eq!(ask(store, resolve(1, Resolution::Resend)).await, state(SignalState::InDoubt));
+    assert_eq!(ask(store, resolve(1, 1, Resolution::Resend)).await, state(SignalState::InDoubt));
     let quarantine = Verdict::Quarantine("blind".into());
     assert_eq!(ask(store, conclude(1, 2, "b", quarantine)).await, state(SignalState::Quarantined));
-    assert_eq!(ask(store, resolve(1, Resolution::Resend)).await, state(SignalState::Received));
-    assert_eq!(ask(store, claim(1, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 2 });
-    ask_all(store, [outcome(1, 2, "b", Outcome::Unknown("timeout".into()))]).await;
+    assert_eq!(ask(store, resolve(1, 2, Resolution::Resend)).await, state(SignalState::Quarantined), "it saw another");
+    assert_eq!(ask(store, resolve(1, 1, Resolution::Resend)).await, state(SignalState::Received));
+    assert_eq!(ask(store, nth(2, 1, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 2 });
+    ask_all(store, [outcome(1, 2, "b", Outcome::NotSent("gate closed".into()))]).await;
+    assert_eq!(ask(store, nth(3, 1, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 3 });
+    ask_all(store, [outcome(1, 3, "b", Outcome::Unknown("timeout".into()))]).await;
     let found = Verdict::Found(BrokerOrderId::new("b1"));
     assert_eq!(ask(store, conclude(1, 2, "b", found)).await, state(SignalState::Executed));
 }

@@ -173,8 +173,8 @@ impl<M: Machine> Driver<M> {
         };
         match question {
             Question::Offer { signal, answer } => Event::Offered { request: number(answer), signal },
-            Question::Resolve { fingerprint, resolution, reason, answer } => {
-                Event::Resolve { request: number(answer), fingerprint, resolution, reason }
+            Question::Resolve { fingerprint, resolution, attempts, reason, answer } => {
+                Event::Resolve { request: number(answer), fingerprint, resolution, attempts, reason }
             }
             Question::StepDown { reason } => Event::StepDown { reason },
             Question::Shutdown => Event::Shutdown,

@@ -9,9 +9,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// What the loop is asked.
 #[derive(Debug)]
 pub(crate) enum Question {
-    Offer { signal: Signal, answer: oneshot::Sender<Answer> },
-    Resolve { fingerprint: Fingerprint, resolution: Resolution, reason: String, answer: oneshot::Sender<Answer> },
-    StepDown { reason: String },
+    Offer {
+        signal: Signal,
+        answer: oneshot::Sender<Answer>,
+    },
+    Resolve {
+        fingerprint: Fingerprint,
+        resolution: Resolution,
+        attempts: u32,
+        reason: String,
+        answer: oneshot::Sender<Answer>,
+    },
+    StepDown {
+        reason: String,
+    },
     Shutdown,
 }
 
@@ -83,7 +94,9 @@ impl Handle {
         }
     }
 
-    /// An operator's word on a quarantined signal; returns where it stands now, if it exists.
+    /// An operator's word on a quarantined signal, of which the operator saw so many attempts; returns where it
+    /// stands now, if it exists. That is not what was asked for, and nothing was changed, when the signal was not
+    /// quarantined or had other attempts.
     ///
     /// # Errors
     /// Why it is unknown whether the word was taken.
@@ -91,9 +104,10 @@ impl Handle {
         &self,
         fingerprint: Fingerprint,
         resolution: Resolution,
+        attempts: u32,
         reason: String,
     ) -> Result<Option<oncegate_protocol::SignalState>, String> {
-        match self.ask(|answer| Question::Resolve { fingerprint, resolution, reason, answer }).await? {
+        match self.ask(|answer| Question::Resolve { fingerprint, resolution, attempts, reason, answer }).await? {
             Answer::State(state) => Ok(state),
             Answer::Unavailable { reason } => Err(reason),
             Answer::Stored { .. } | Answer::Conflict { .. } => Err("the node answered another question".into()),

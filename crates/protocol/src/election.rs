@@ -15,6 +15,8 @@
 //!   └───────────────────────── Leaving: (drain ─► vacate epoch) ─► release lease
 //! ```
 //!
+//! Asked to step down while acquiring, it hears the reply out and then leaves too, if the lease may be its own.
+//!
 //! Failure policy: authority ends the moment `Leading` is left, before anything else is done; every wait has
 //! a deadline that is a timer of its own, never "when the call returns"; every way out of `Leading` goes
 //! through `Leaving`, and every way out of `Leaving` leads back to `Following`, so the elector is never
@@ -60,7 +62,7 @@ pub struct Election {
 #[derive(Clone, Debug)]
 enum Phase {
     Following(Following),
-    Acquiring { id: CallId, holder: Holder, sent_at: Mono, not_before: Mono, tries: u32 },
+    Acquiring(Acquiring),
     Opening { lease: Lease, since: Mono, told_split: bool, step: Opening },
     Leading { lease: Lease, epoch: Epoch, since: Mono, beat: Beat, compare: Compare },
     Leaving(Leaving),
@@ -77,6 +79,18 @@ struct Following {
     /// The holder value of a try whose reply was lost: trying again under the same value finds a lease that
     /// was granted unheard.
     unheard: Option<Holder>,
+}
+
+#[derive(Clone, Debug)]
+struct Acquiring {
+    id: CallId,
+    holder: Holder,
+    sent_at: Mono,
+    not_before: Mono,
+    tries: u32,
+    /// Why this node was asked to step down meanwhile, if it was. It hears the reply out before it releases: a
+    /// release that overtook the request would leave the lease to nobody.
+    step_down: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -163,11 +177,9 @@ impl Election {
                 holder: lease.holder.clone(),
                 trusted_until: lease.asked_at.plus(self.timing.trust()),
             }),
-            Phase::Following(_)
-            | Phase::Acquiring { .. }
-            | Phase::Opening { .. }
-            | Phase::Leaving(_)
-            | Phase::Stopped => None,
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Opening { .. } | Phase::Leaving(_) | Phase::Stopped => {
+                None
+            }
         }
     }
 
@@ -177,11 +189,9 @@ impl Election {
             Phase::Leading { lease, .. } => {
                 now.plus(self.timing.broker_timeout) <= lease.asked_at.plus(self.timing.trust())
             }
-            Phase::Following(_)
-            | Phase::Acquiring { .. }
-            | Phase::Opening { .. }
-            | Phase::Leaving(_)
-            | Phase::Stopped => false,
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Opening { .. } | Phase::Leaving(_) | Phase::Stopped => {
+                false
+            }
         }
     }
 
@@ -194,7 +204,7 @@ impl Election {
     pub fn phase_name(&self) -> &'static str {
         match self.phase {
             Phase::Following(_) => "following",
-            Phase::Acquiring { .. } => "acquiring",
+            Phase::Acquiring(_) => "acquiring",
             Phase::Opening { .. } => "opening",
             Phase::Leading { .. } => "leading",
             Phase::Leaving(_) => "leaving",
@@ -206,7 +216,7 @@ impl Election {
     pub fn next_deadline(&self) -> Option<Mono> {
         match &self.phase {
             Phase::Following(following) => Some(following.try_at),
-            Phase::Acquiring { .. } | Phase::Stopped => None,
+            Phase::Acquiring(_) | Phase::Stopped => None,
             Phase::Opening { lease, since, step, .. } => {
                 let step = match step {
                     Opening::Waiting { until } => Some(*until),
@@ -270,7 +280,7 @@ impl Election {
                     leaving.vacate_or_release(now, out);
                 }
             }
-            Phase::Acquiring { .. } | Phase::Stopped => {}
+            Phase::Acquiring(_) | Phase::Stopped => {}
         }
     }
 
@@ -291,7 +301,7 @@ impl Election {
                     self.leave(now, LossReason::StoreUnreachable(now.mono.since(beat.last_heard_at)), out);
                 }
             }
-            Phase::Following(_) | Phase::Acquiring { .. } | Phase::Leaving(_) | Phase::Stopped => {}
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Leaving(_) | Phase::Stopped => {}
         }
     }
 
@@ -304,9 +314,15 @@ impl Election {
 
     /// Gives up leadership, or the attempt at it, and lets others go first.
     pub fn step_down(&mut self, now: Now, reason: String, out: &mut Outbox) {
-        match self.phase {
+        match &mut self.phase {
             Phase::Opening { .. } | Phase::Leading { .. } => self.leave(now, LossReason::Asked(reason), out),
-            Phase::Following(_) | Phase::Acquiring { .. } | Phase::Leaving(_) | Phase::Stopped => {}
+            Phase::Acquiring(acquiring) => acquiring.step_down = Some(reason),
+            Phase::Following(following) => {
+                if let Some(holder) = following.unheard.take() {
+                    self.release_unled(holder, reason, self.timing.ttl, out);
+                }
+            }
+            Phase::Leaving(_) | Phase::Stopped => {}
         }
     }
 
@@ -315,10 +331,12 @@ impl Election {
         self.stopping = true;
         match &self.phase {
             Phase::Following(following) => match following.unheard.clone() {
-                Some(holder) => self.release_unheard(holder, out),
+                Some(holder) => self.release_unled(holder, "shutdown".into(), Duration::ZERO, out),
                 None => self.phase = Phase::Stopped,
             },
-            Phase::Acquiring { holder, .. } => self.release_unheard(holder.clone(), out),
+            Phase::Acquiring(acquiring) => {
+                self.release_unled(acquiring.holder.clone(), "shutdown".into(), Duration::ZERO, out);
+            }
             Phase::Opening { .. } | Phase::Leading { .. } => {
                 self.leave(now, LossReason::Asked("shutdown".into()), out);
             }
@@ -352,7 +370,10 @@ impl Election {
 
     fn on_lease_reply(&mut self, now: Now, id: CallId, reply: &Result<LeaseReply, PortError>, out: &mut Outbox) {
         match &mut self.phase {
-            Phase::Acquiring { id: awaited, .. } if *awaited == id => self.on_acquire_reply(now, reply, out),
+            Phase::Acquiring(acquiring) if acquiring.id == id => {
+                let acquiring = acquiring.clone();
+                self.on_acquire_reply(now, acquiring, reply, out);
+            }
             Phase::Opening { lease, .. } | Phase::Leading { lease, .. } if lease.awaits(id) => {
                 if let Some(reason) = lease.on_renewal(now, reply, &self.timing, out) {
                     self.leave(now, reason, out);
@@ -381,7 +402,7 @@ impl Election {
                     self.left(now);
                 }
             }
-            Phase::Following(_) | Phase::Acquiring { .. } | Phase::Opening { .. } | Phase::Stopped => {}
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Opening { .. } | Phase::Stopped => {}
         }
     }
 
@@ -421,7 +442,7 @@ impl Election {
                     leaving.release(out);
                 }
             }
-            Phase::Following(_) | Phase::Acquiring { .. } | Phase::Stopped => {}
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Stopped => {}
         }
     }
 
@@ -436,14 +457,29 @@ impl Election {
         });
         let call = LeaseCall::Acquire { holder: holder.clone(), ttl: self.timing.ttl };
         let id = out.call(Call::Lease(call));
-        self.phase = Phase::Acquiring { id, holder, sent_at: now.mono, not_before, tries };
+        let acquiring = Acquiring { id, holder, sent_at: now.mono, not_before, tries, step_down: None };
+        self.phase = Phase::Acquiring(acquiring);
     }
 
-    fn on_acquire_reply(&mut self, now: Now, reply: &Result<LeaseReply, PortError>, out: &mut Outbox) {
-        let Phase::Acquiring { holder, sent_at, not_before, tries, .. } = &self.phase else { return };
-        let (holder, sent_at, not_before, tries) = (holder.clone(), *sent_at, *not_before, *tries + 1);
+    fn on_acquire_reply(
+        &mut self,
+        now: Now,
+        acquiring: Acquiring,
+        reply: &Result<LeaseReply, PortError>,
+        out: &mut Outbox,
+    ) {
+        let Acquiring { holder, sent_at, mut not_before, tries, step_down, .. } = acquiring;
+        let tries = tries + 1;
+        if step_down.is_some() {
+            not_before = not_before.max(now.mono.plus(self.timing.ttl));
+        }
         match reply {
             Ok(LeaseReply::Granted) => {
+                if let Some(reason) = step_down {
+                    out.notice(Notice::GaveUpLease { reason: LossReason::Asked(reason.clone()) });
+                    self.release_unled(holder, reason, self.timing.ttl, out);
+                    return;
+                }
                 let id = out.call(Call::Store(StoreCall::ReadLeadership));
                 self.phase = Phase::Opening {
                     lease: Lease::granted(holder, sent_at, &self.timing),
@@ -464,20 +500,20 @@ impl Election {
                     Ok(_) => PortError("answered neither granted nor held".into()),
                 };
                 port_failed("acquire the lease", &error, out);
+                if let Some(reason) = step_down {
+                    self.release_unled(holder, reason, self.timing.ttl, out);
+                    return;
+                }
                 let try_at = now.mono.plus(self.timing.backoff(tries)).max(not_before);
                 self.phase = Phase::Following(Following { try_at, not_before, tries, unheard: Some(holder) });
             }
         }
     }
 
-    fn release_unheard(&mut self, holder: Holder, out: &mut Outbox) {
-        let mut leaving = Leaving {
-            holder,
-            epoch: None,
-            reason: "shutdown".into(),
-            hold_off: Duration::ZERO,
-            step: LeavingStep::Draining { until: Mono::ZERO },
-        };
+    /// Lets go of a lease that was granted, or may have been, before anything came of it.
+    fn release_unled(&mut self, holder: Holder, reason: String, hold_off: Duration, out: &mut Outbox) {
+        let mut leaving =
+            Leaving { holder, epoch: None, reason, hold_off, step: LeavingStep::Draining { until: Mono::ZERO } };
         leaving.release(out);
         self.phase = Phase::Leaving(leaving);
     }
@@ -631,7 +667,7 @@ impl Election {
                 (lease.holder.clone(), Some(*epoch), steady)
             }
             Phase::Opening { lease, .. } => (lease.holder.clone(), None, false),
-            Phase::Following(_) | Phase::Acquiring { .. } | Phase::Leaving(_) | Phase::Stopped => return,
+            Phase::Following(_) | Phase::Acquiring(_) | Phase::Leaving(_) | Phase::Stopped => return,
         };
         out.notice(match epoch {
             Some(epoch) => Notice::LostLeadership { epoch, reason: reason.clone() },

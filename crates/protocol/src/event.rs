@@ -44,7 +44,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// Give up leadership, if held, and let others go first.
+    /// Give up leadership or the attempt at it, if there is one, and let others go first.
     StepDown {
         /// Why, for the history.
         reason: String,

@@ -165,7 +165,7 @@ pub fn state_after(present: SignalState, attempts: &[Attempt]) -> SignalState {
         SignalState::Received => return present,
         SignalState::Executing | SignalState::InDoubt => {}
     }
-    match counting().last().map(|newest| &newest.outcome) {
+    match counting().next_back().map(|newest| &newest.outcome) {
         None => present,
         Some(Some(Outcome::Rejected(_))) => SignalState::Failed,
         Some(None) if present == SignalState::InDoubt => SignalState::InDoubt,

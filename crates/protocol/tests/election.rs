@@ -471,6 +471,46 @@ fn a_leader_that_steps_down_vacates_releases_and_lets_others_go_first() {
 }
 
 #[test]
+fn stepping_down_while_acquiring_releases_what_is_granted_and_lets_others_go_first() {
+    let mut node = Bench::new();
+    node.tick();
+    assert_eq!(node.step_down(), vec![], "a release that overtook the request would leave the lease to nobody");
+    assert_eq!(node.at(100).lease(1, LeaseReply::Granted), vec![gave_up_lease(&asked()), release(2, 1)]);
+    assert_eq!(node.at(200).lease(2, LeaseReply::Free), vec![]);
+    assert_eq!(node.hear(Event::LeaseReleased), vec![], "its own release is no hint");
+    assert_eq!(node.wakes_at(), Some(10_200), "holds off for a ttl");
+    assert_eq!(node.at(10_200).tick(), vec![acquire(3, 2)]);
+    assert_eq!(node.lease(3, LeaseReply::Granted), vec![read_leadership(4)], "asked once, not for ever");
+}
+
+#[test]
+fn stepping_down_while_acquiring_holds_off_though_the_lease_was_anothers() {
+    let mut node = Bench::new();
+    node.tick();
+    node.step_down();
+    assert_eq!(node.at(100).lease(1, held_by(other(), 3_000)), vec![]);
+    assert_eq!(node.hear(Event::LeaseReleased), vec![]);
+    assert_eq!(node.wakes_at(), Some(10_100));
+}
+
+#[test]
+fn stepping_down_with_an_acquisition_unheard_gives_it_back() {
+    let mut node = Bench::new();
+    node.tick();
+    node.step_down();
+    assert_eq!(node.at(100).lease_silent(1), vec![port_failed("acquire the lease"), release(2, 1)]);
+    assert_eq!(node.lease_silent(2), vec![port_failed("release the lease")]);
+    assert_eq!(node.wakes_at(), Some(10_100));
+
+    let mut node = Bench::new();
+    node.tick();
+    node.lease_silent(1);
+    assert_eq!(node.at(100).step_down(), vec![release(2, 1)], "heard before it tries again");
+    assert_eq!(node.lease(2, LeaseReply::Free), vec![]);
+    assert_eq!(node.at(10_100).tick(), vec![acquire(3, 2)]);
+}
+
+#[test]
 fn neither_store_nor_lease_can_keep_a_leader_from_leaving() {
     let mut node = leader();
     node.step_down();

@@ -4,14 +4,16 @@ mod support;
 
 use oncegate_protocol::call::{Purpose, Verdict};
 use oncegate_protocol::notice::LossReason;
-use oncegate_protocol::{Capabilities, Epoch, Event, LeaseReply, SignalRecord, SignalState, StoreReply, Timing};
+use oncegate_protocol::{
+    Capabilities, Command, Epoch, Event, LeaseReply, SignalRecord, SignalState, StoreReply, Timing,
+};
 use support::*;
 
 const CLAIM_FAILED: &str = "claim a signal";
 const RECORD_FAILED: &str = "record an outcome";
 
 /// Leads epoch 1 with these signals just read; the next call has the id 5.
-fn with(capabilities: Capabilities, records: &[SignalRecord]) -> (Bench, Vec<oncegate_protocol::Command>) {
+fn with(capabilities: Capabilities, records: &[SignalRecord]) -> (Bench, Vec<Command>) {
     let mut node = Bench::leading_with(capabilities, Timing::default(), records.to_vec());
     let commands = node.store(4, pending(records));
     (node, commands)
@@ -152,6 +154,40 @@ fn a_claim_that_arrived_late_is_found_and_sent_once() {
     assert_eq!(node.store(7, pending(&[own])), vec![sending(1, 1), place(8, 1, 1, SEND_MS)]);
 }
 
+/// The copy that was held up is the one that counts; the store says so when it refuses the other.
+#[test]
+fn a_claim_that_is_refused_because_an_earlier_copy_of_it_came_first_is_sent_once() {
+    let mut node = claiming();
+    node.store_silent(5);
+    node.store(6, StoreReply::Signal(Some(received(1))));
+    node.store(7, pending(&[received(1)]));
+    assert_eq!(node.at(500).tick(), vec![claim(8, 1, 1, Purpose::Execute, 500)]);
+    let own = begun(1, SignalState::Executing, vec![attempt(1, 1, holder(1), None)]);
+    let sent = vec![sending(1, 1), place(9, 1, 1, SEND_MS)];
+    assert_eq!(node.store(8, StoreReply::NotClaimed(Some(own))), sent);
+}
+
+#[test]
+fn a_read_back_takes_no_other_attempt_for_the_claim() {
+    let other_number = attempt(2, 1, holder(1), None);
+    let other_leader = attempt(1, 2, holder(2), None);
+    let ended = attempt(1, 1, holder(1), Some(not_sent("too late")));
+    let resent = answered_for(attempt(1, 1, holder(1), None));
+    for stored in [other_number, other_leader, ended, resent] {
+        let mut node = claiming();
+        node.store_silent(5);
+        let record = begun(1, SignalState::Received, vec![stored.clone()]);
+        assert_eq!(node.store(6, StoreReply::Signal(Some(record))), vec![read_pending(7)], "{stored:?}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_granted_as_another_attempt_is_not_believed() {
+    let mut node = claiming();
+    let Command::Notice(notice) = &node.store(5, StoreReply::Claimed { number: 2 })[0] else { panic!() };
+    assert!(notice.to_string().contains("Claimed { number: 2 }"), "{notice}");
+}
+
 #[test]
 fn a_claim_that_cannot_be_read_back_is_asked_for_again_until_it_can() {
     let mut node = claiming();
@@ -253,9 +289,10 @@ fn trust_too_short_for_the_broker_is_recorded_as_not_sent() {
     // Provably unsent: it rests, and is claimed anew.
     assert_eq!(node.store(8, now_stands(SignalState::Received)), vec![]);
     assert_eq!(node.store(9, pending(&[received(1)])), vec![read_pending(10)], "a picture older than the outcome");
-    assert_eq!(node.store(10, pending(&[received(1)])), vec![]);
+    let unsent = begun(1, SignalState::Received, vec![attempt(1, 1, holder(1), Some(not_sent(why)))]);
+    assert_eq!(node.store(10, pending(&[unsent])), vec![]);
     assert_eq!(node.lease(6, LeaseReply::Granted), vec![]);
-    assert_eq!(node.at(SEND_MS + 500).tick(), vec![claim(11, 1, 1, Purpose::Execute, SEND_MS + 500)]);
+    assert_eq!(node.at(SEND_MS + 500).tick(), vec![claim_nth(2, 11, 1, 1, Purpose::Execute, SEND_MS + 500)]);
     assert_eq!(
         node.store(11, StoreReply::Claimed { number: 2 }),
         vec![sending(1, 1), place(12, 1, 1, SEND_MS + SEND_MS)]

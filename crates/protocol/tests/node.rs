@@ -70,8 +70,8 @@ fn a_different_body_of_the_same_identity_is_a_conflict() {
 fn an_operators_word_is_passed_on_by_any_node() {
     let mut node = follower();
     let (fingerprint, resolution) = (fingerprint(1), Resolution::Resend);
-    let resolve = Event::Resolve { request: REQUEST, fingerprint, resolution, reason: "looked".into() };
-    let call = StoreCall::Resolve { fingerprint, resolution, reason: "looked".into(), at: wall(0) };
+    let resolve = Event::Resolve { request: REQUEST, fingerprint, resolution, attempts: 3, reason: "looked".into() };
+    let call = StoreCall::Resolve { fingerprint, resolution, attempts: 3, reason: "looked".into(), at: wall(0) };
     assert_eq!(node.hear(resolve), vec![Command::Call { id: CallId(2), call: Call::Store(call) }]);
     let stands = Answer::State(Some(SignalState::Received));
     assert_eq!(node.store(2, now_stands(SignalState::Received)), vec![answer(stands)]);

@@ -8,8 +8,8 @@ use oncegate_protocol::broker::LookupAnswer;
 use oncegate_protocol::call::{Purpose, Verdict};
 use oncegate_protocol::notice::LossReason;
 use oncegate_protocol::{
-    BrokerOrderId, Capabilities, Command, DedupScope, Epoch, Event, LeaseReply, Outcome, SignalRecord, SignalState,
-    StoreReply, Timing,
+    BrokerOrderId, Call, Capabilities, Command, DedupScope, Epoch, Event, KeyFormat, LeaseReply, Leg, Outcome,
+    SignalRecord, SignalState, StoreCall, StoreReply, Timing,
 };
 use support::*;
 
@@ -141,17 +141,17 @@ fn a_recovery_that_was_claimed_and_not_sent_is_closed_when_leadership_is_lost() 
 
 #[test]
 fn an_attempt_recorded_as_not_sent_is_never_sent_under() {
-    // Reopened by an operator, so that an earlier attempt keeps the signal in doubt.
+    // An earlier attempt, which nobody has answered for, keeps the signal in doubt.
     let reopened = begun(1, SignalState::Received, vec![attempt(1, 0, other(), Some(unknown()))]);
     let mut node = Bench::leading_with(Capabilities::deduplicating(), Timing::default(), vec![reopened.clone()]);
-    assert_eq!(node.store(4, pending(&[reopened])), vec![claim(5, 1, 1, Purpose::Execute, 0)]);
+    assert_eq!(node.store(4, pending(&[reopened])), vec![claim_nth(2, 5, 1, 1, Purpose::Execute, 0)]);
     node.store(5, StoreReply::Claimed { number: 2 });
     assert_eq!(
         node.placed(6, not_sent("too late")),
         vec![did_not_send(1, "too late"), record(7, 1, 2, not_sent("too late"), 0)]
     );
     assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);
-    assert_eq!(node.at(500).tick(), vec![claim(8, 1, 1, Purpose::Recover, 500)]);
+    assert_eq!(node.at(500).tick(), vec![claim_nth(3, 8, 1, 1, Purpose::Recover, 500)]);
 }
 
 #[test]
@@ -163,6 +163,63 @@ fn a_recovery_claim_that_keeps_failing_backs_off() {
     assert_eq!(node.store(7, pending(&[left_behind()])), vec![in_doubt(1, LEFT)]);
     assert_eq!(node.wakes_at(), Some(500));
     assert_eq!(node.at(500).tick(), vec![claim(8, 1, 1, Purpose::Recover, 500)]);
+}
+
+// ---- a key format that was changed between two leaders
+
+/// What this node would derive for the signal now, and never may once another has claimed it.
+fn renamed(capabilities: Capabilities) -> Capabilities {
+    let key_format = KeyFormat { prefix: "new-desk-".into(), max_len: 30 };
+    let derived = fingerprint(1).client_order_id(Leg(0), &key_format);
+    assert_ne!(derived, order_id(1));
+    Capabilities { key_format, ..capabilities }
+}
+
+/// The names of commands in `support` stand for the id that the other leader claimed under.
+#[test]
+fn an_order_is_placed_again_and_claimed_under_its_stored_id() {
+    let (mut node, commands) = taking_over(renamed(swift(Capabilities::deduplicating())));
+    assert_eq!(commands, vec![in_doubt(1, LEFT), claim(5, 1, 1, Purpose::Recover, 0)]);
+    assert_eq!(node.store(5, StoreReply::Claimed { number: 2 }), vec![sending(1, 1), place(6, 1, 1, SEND_MS)]);
+    assert_eq!(node.placed(6, unknown()), vec![in_doubt(1, "timed out"), record(7, 1, 2, unknown(), 0)]);
+    node.store(7, now_stands(SignalState::InDoubt));
+    assert_eq!(node.at(500).tick(), vec![sending(1, 1), place(8, 1, 1, SEND_MS)], "and once more");
+}
+
+#[test]
+fn an_order_is_looked_up_under_its_stored_id() {
+    let (_, commands) = taking_over(renamed(Capabilities::lookup_only(TTL)));
+    assert_eq!(commands, vec![in_doubt(1, LEFT), look_up(5, 1)]);
+}
+
+#[test]
+fn a_signal_that_is_received_again_is_executed_under_its_stored_id() {
+    let unsent = begun(1, SignalState::Received, vec![attempt(1, 0, other(), Some(not_sent("too late")))]);
+    let capabilities = renamed(Capabilities::blind());
+    let mut node = Bench::leading_with(capabilities, Timing::default(), vec![unsent.clone()]);
+    assert_eq!(node.store(4, pending(&[unsent])), vec![claim_nth(2, 5, 1, 1, Purpose::Execute, 0)]);
+    assert_eq!(node.store(5, StoreReply::Claimed { number: 2 }), vec![sending(1, 1), place(6, 1, 1, SEND_MS)]);
+}
+
+#[test]
+fn an_own_claim_that_was_read_back_is_sent_under_its_stored_id() {
+    let own = begun(1, SignalState::Executing, vec![attempt(1, 1, holder(1), None)]);
+    let capabilities = renamed(Capabilities::blind());
+    let mut node = Bench::leading_with(capabilities, Timing::default(), vec![own.clone()]);
+    assert_eq!(node.store(4, pending(&[own])), vec![sending(1, 1), place(5, 1, 1, SEND_MS)]);
+}
+
+#[test]
+fn only_the_first_claim_derives_an_id() {
+    let capabilities = renamed(Capabilities::blind());
+    let derived = fingerprint(1).client_order_id(Leg(0), &capabilities.key_format);
+    let mut node = Bench::leading_with(capabilities, Timing::default(), vec![received(1)]);
+    let commands = node.store(4, pending(&[received(1)]));
+    let [Command::Call { call: Call::Store(StoreCall::Claim(claim)), .. }] = &commands[..] else { panic!() };
+    assert_eq!(claim.client_order_id, derived);
+    let sent = node.store(5, StoreReply::Claimed { number: 1 });
+    let [_, Command::Call { call: Call::Place(order), .. }] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(order.client_order_id, derived);
 }
 
 // ---- a broker that forgets
@@ -234,6 +291,16 @@ fn not_found_is_asked_again_until_the_last_send_has_landed_and_then_quarantined(
         vec![renew(8, 1), heartbeat(9, 1, 1, 3_600), conclude(10, 1, 1, quarantine(why), 3_600)]
     );
     assert_eq!(node.store(10, now_stands(SignalState::Quarantined)), vec![settled(1, SignalState::Quarantined, why)]);
+}
+
+#[test]
+fn a_doubt_that_its_owner_has_ended_is_not_asked_about_any_longer() {
+    let (mut node, _) = taking_over(swift(Capabilities::lookup_only(TTL)));
+    assert_eq!(node.looked_up(5, LookupAnswer::NotFound), vec![]);
+    // The deposed leader wakes and records that it never sent: the signal is there to be executed, at once.
+    let unsent = begun(1, SignalState::Received, vec![attempt(1, 0, other(), Some(not_sent("too late")))]);
+    assert_eq!(node.at(100).hear(Event::StoreChanged), vec![read_pending(6)]);
+    assert_eq!(node.store(6, pending(&[unsent])), vec![claim_nth(2, 7, 1, 1, Purpose::Execute, 100)]);
 }
 
 #[test]

@@ -6,12 +6,17 @@
 
 /// Takes the lease for `ARGV[1]` for `ARGV[2]` milliseconds if nobody has it, and extends it if `ARGV[1]`
 /// already does: then the reply to an earlier acquisition was lost.
+///
+/// An expiry is an absolute wall-clock time, so a server's clock that steps back would keep a dead leader's lease
+/// alive for as long as it stepped. Nobody's lease is meant to outlast the ttl from now: it is cut to that. All
+/// who contend must use the same ttl; then this never cuts into what a holder may trust, which ends within one
+/// ttl of a send that lies behind it. (`scenarios/redis-clock-steps-far-back.toml`)
 pub const ACQUIRE: &str = "\
 local holder = redis.call('GET', KEYS[1])
 if not holder then
   holder = ARGV[1]
   redis.call('SET', KEYS[1], holder, 'PX', ARGV[2])
-elseif holder == ARGV[1] then
+elseif holder == ARGV[1] or redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return {holder, redis.call('PTTL', KEYS[1])}";

@@ -13,16 +13,15 @@ pub(crate) fn claim(connection: &Connection, claim: &Claim) -> Result<StoreReply
     let claimed = connection.prepare_cached(statements::CLAIM)?.execute((
         claim.fingerprint.as_bytes(),
         claim.leg.0,
+        claim.number,
+        claim.client_order_id.as_str(),
         epoch_out(claim.epoch),
         claim.holder.as_str(),
-        claim.client_order_id.as_str(),
         purpose_out(claim.purpose),
         claim.at.as_millis(),
     ))?;
     if claimed == 1 {
-        let mut newest = connection.prepare_cached(statements::READ_NEWEST_NUMBER)?;
-        let number = newest.query_row((claim.fingerprint.as_bytes(), claim.leg.0), |row| row.get(0))?;
-        return Ok(StoreReply::Claimed { number });
+        return Ok(StoreReply::Claimed { number: claim.number });
     }
     if let Some(leadership) = leadership::fence(connection, claim.epoch, &claim.holder)? {
         return Ok(StoreReply::Fenced(leadership));

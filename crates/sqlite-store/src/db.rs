@@ -83,7 +83,8 @@ impl Db {
         Ok(Self { connection, place })
     }
 
-    /// Performs `call` in one commit, on the disk before this returns, or not at all.
+    /// Performs `call` in one commit, on the disk before this returns, or not at all. What one statement can do
+    /// is done without a transaction around it: a statement is atomic by itself, and most calls are such.
     ///
     /// # Errors
     /// [`DbError::Sqlite`]: nothing is known of whether the call had its effect; it may be repeated.
@@ -101,12 +102,24 @@ impl Db {
                 self.write("open an epoch", |db| leadership::open(db, *expected, holder, *at))
             }
             StoreCall::Heartbeat { epoch, holder, at } => {
-                self.write("write a heartbeat", |db| leadership::heartbeat(db, *epoch, holder, *at))
+                const DOING: &str = "write a heartbeat";
+                let beat = leadership::beat(&self.connection, *epoch, holder, *at);
+                if beat.map_err(|e| self.failed(DOING, e))? {
+                    return Ok(StoreReply::Done);
+                }
+                self.write(DOING, |db| leadership::heartbeat(db, *epoch, holder, *at))
             }
             StoreCall::Vacate { epoch, holder, reason, at } => {
                 self.write("vacate the leadership", |db| leadership::vacate(db, *epoch, holder, reason, *at))
             }
-            StoreCall::ReadPending { limit } => self.read("read what is owed", |db| signals::pending(db, *limit)),
+            StoreCall::ReadPending { limit } => {
+                const DOING: &str = "read what is owed";
+                if signals::is_anything_owed(&self.connection).map_err(|e| self.failed(DOING, e))? {
+                    self.read(DOING, |db| signals::pending(db, *limit))
+                } else {
+                    Ok(StoreReply::Pending(Vec::new()))
+                }
+            }
             StoreCall::ReadSignal { fingerprint } => self.read("read a signal", |db| signals::read(db, fingerprint)),
             StoreCall::Claim(claim) => self.write("claim a signal", |db| claims::claim(db, claim)),
             StoreCall::RecordOutcome { fingerprint, leg, number, owner, outcome, at } => {
@@ -117,9 +130,8 @@ impl Db {
                 let leader = (*epoch, holder);
                 self.write("conclude on a signal", |db| signals::conclude(db, fingerprint, leader, verdict, *at))
             }
-            StoreCall::Resolve { fingerprint, resolution, reason, at } => {
-                self.write("resolve a signal", |db| signals::resolve(db, fingerprint, *resolution, reason, *at))
-            }
+            StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => self
+                .write("resolve a signal", |db| signals::resolve(db, fingerprint, *resolution, *attempts, reason, *at)),
         }
     }
 

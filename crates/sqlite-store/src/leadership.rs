@@ -55,13 +55,23 @@ pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at
     Ok(StoreReply::Opened(epoch))
 }
 
-pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+/// Whether it was taken. One statement, which is its own commit.
+pub(crate) fn beat(connection: &Connection, epoch: Epoch, holder: &Holder, at: Wall) -> Result<bool> {
     let told = connection.prepare_cached(statements::HEARTBEAT)?.execute((
         epoch_out(epoch),
         holder.as_str(),
         at.as_millis(),
     ))?;
-    if told == 0 { Ok(StoreReply::Fenced(read(connection)?)) } else { Ok(StoreReply::Done) }
+    Ok(told == 1)
+}
+
+/// For when [`beat`] was not taken: within one commit, so that the leadership told is the one that refused it.
+pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+    if beat(connection, epoch, holder, at)? {
+        Ok(StoreReply::Done)
+    } else {
+        Ok(StoreReply::Fenced(read(connection)?))
+    }
 }
 
 pub(crate) fn vacate(

@@ -4,7 +4,7 @@
 
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, Leg, Outcome, SignalRecord, SignalState, Wall,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leg, Outcome, SignalRecord, SignalState, Wall,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension as _, Params, Result, Row};
@@ -90,14 +90,16 @@ pub(crate) fn attempts(connection: &Connection, fingerprint: &Fingerprint) -> Re
     let mut attempts = statement
         .query_map([fingerprint.as_bytes()], |row| {
             let attempt = Attempt {
-                leg: Leg(row.get(0)?),
-                number: row.get(1)?,
-                epoch: epoch_in(row, 2)?,
-                owner: Holder::new(row.get::<_, String>(3)?),
-                claimed_at: wall_in(row, 4)?,
-                outcome: outcome_in(row, 5)?,
+                leg: Leg(row.get(1)?),
+                number: row.get(2)?,
+                epoch: epoch_in(row, 3)?,
+                owner: Holder::new(row.get::<_, String>(4)?),
+                client_order_id: ClientOrderId::new(row.get::<_, String>(5)?),
+                claimed_at: wall_in(row, 6)?,
+                outcome: outcome_in(row, 7)?,
+                answered_for: row.get(9)?,
             };
-            Ok((unsigned(row, 7)?, attempt))
+            Ok((unsigned(row, 0)?, attempt))
         })?
         .collect::<Result<Vec<_>>>()?;
     attempts.sort_by_key(|(ordinal, _)| *ordinal);

@@ -36,6 +36,11 @@ pub(crate) fn insert(connection: &Connection, signal: &Signal, at: Wall) -> Resu
     Ok(StoreReply::Stored { new: true, state: SignalState::Received, same_body: true })
 }
 
+/// Whether [`pending`] has anything to read. One statement, so one snapshot.
+pub(crate) fn is_anything_owed(connection: &Connection) -> Result<bool> {
+    connection.prepare_cached(statements::READ_WHETHER_OWED)?.query_row([], |row| row.get(0))
+}
+
 pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<StoreReply> {
     let oldest = |sql| records(connection, sql, [limit]);
     let by_arrival = |record: &SignalRecord| record.sequence;
@@ -97,17 +102,26 @@ pub(crate) fn resolve(
     connection: &Connection,
     fingerprint: &Fingerprint,
     resolution: Resolution,
+    attempts: u32,
     reason: &str,
     at: Wall,
 ) -> Result<StoreReply> {
     let to = resolution.state();
-    let moved = connection.prepare_cached(statements::RESOLVE)?.execute((fingerprint.as_bytes(), to.name()))?;
+    let moved =
+        connection.prepare_cached(statements::RESOLVE)?.execute((fingerprint.as_bytes(), to.name(), attempts))?;
     if moved == 0 {
         return Ok(StoreReply::State(state(connection, fingerprint)?));
+    }
+    match resolution {
+        Resolution::Resend => {
+            connection.prepare_cached(statements::ANSWER_FOR)?.execute([fingerprint.as_bytes()])?;
+        }
+        Resolution::Executed | Resolution::NotExecuted => {}
     }
     connection.prepare_cached(statements::RECORD_RESOLUTION)?.execute((
         fingerprint.as_bytes(),
         resolution_out(resolution),
+        attempts,
         reason,
         at.as_millis(),
     ))?;

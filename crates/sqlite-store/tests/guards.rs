@@ -5,8 +5,8 @@
 mod kit;
 
 use kit::{
-    AT, accepted, after, claim_for, conclude, every_row, execute, fingerprint, holder, insert, is_fenced, open_epoch,
-    outcome, recover, resolve, signal, unknown,
+    AT, accepted, after, claim_for, conclude, every_row, execute, fingerprint, holder, insert, is_fenced, nth,
+    open_epoch, outcome, recover, resolve, signal, unknown,
 };
 use oncegate_protocol::call::{Purpose, Resolution, Verdict};
 use oncegate_protocol::{
@@ -68,9 +68,45 @@ fn recovery_needs_doubt_and_a_repeat_of_its_claim_adds_no_attempt() {
     };
     assert_eq!((record.state, record.attempts.len()), (SignalState::InDoubt, 2));
     db.apply(&outcome(1, 2, "b", unknown())).unwrap();
-    assert_eq!(db.apply(&recover(1, 2, "b")).unwrap(), StoreReply::Claimed { number: 3 }, "once settled, again");
+    let again = nth(3, 1, 2, "b", Purpose::Recover);
+    assert_eq!(db.apply(&again).unwrap(), StoreReply::Claimed { number: 3 }, "once settled, again");
     db.apply(&open_epoch(2, "c")).unwrap();
-    assert_eq!(db.apply(&recover(1, 3, "c")).unwrap(), StoreReply::Claimed { number: 4 }, "or by another leader");
+    let others = nth(4, 1, 3, "c", Purpose::Recover);
+    assert_eq!(db.apply(&others).unwrap(), StoreReply::Claimed { number: 4 }, "or by another leader");
+}
+
+/// A copy that was held up on its way, until the attempt that it had become was over.
+#[test]
+fn a_copy_of_a_claim_changes_nothing_however_late_it_comes() {
+    let not_sent = |number| outcome(1, number, "a", Outcome::NotSent("gate".into()));
+    let mut db = after(&[insert(1), open_epoch(0, "a"), execute(1, 1, "a"), not_sent(1)]);
+    let rows = every_row(&mut db);
+    let StoreReply::NotClaimed(Some(record)) = db.apply(&execute(1, 1, "a")).unwrap() else {
+        panic!("a copy claimed");
+    };
+    assert_eq!((record.state, record.attempts.len()), (SignalState::Received, 1));
+    assert_eq!(every_row(&mut db), rows);
+
+    let second = nth(2, 1, 1, "a", Purpose::Execute);
+    assert_eq!(db.apply(&second).unwrap(), StoreReply::Claimed { number: 2 });
+    db.apply(&outcome(1, 2, "a", unknown())).unwrap();
+    let third = nth(3, 1, 1, "a", Purpose::Recover);
+    assert_eq!(db.apply(&third).unwrap(), StoreReply::Claimed { number: 3 });
+    db.apply(&outcome(1, 3, "a", unknown())).unwrap();
+    let rows = every_row(&mut db);
+    for claim in [execute(1, 1, "a"), second, third] {
+        assert!(matches!(db.apply(&claim).unwrap(), StoreReply::NotClaimed(Some(_))), "{claim:?}");
+        assert_eq!(every_row(&mut db), rows);
+    }
+}
+
+#[test]
+fn a_claim_that_leaves_an_attempt_out_is_refused() {
+    let received = [insert(1), open_epoch(0, "a")];
+    for number in [0, 2, u32::MAX] {
+        let claim = nth(number, 1, 1, "a", Purpose::Execute);
+        assert!(matches!(then(&received, &claim), StoreReply::NotClaimed(Some(_))), "{number}");
+    }
 }
 
 #[test]
@@ -158,12 +194,70 @@ fn each_verdict_needs_its_state_and_the_leadership() {
 #[test]
 fn an_operator_decides_on_what_is_quarantined_and_nothing_else() {
     let doubt = [insert(1), open_epoch(0, "a"), execute(1, 1, "a"), open_epoch(1, "b")];
-    assert_eq!(then(&doubt, &resolve(1, Resolution::Resend)), state(SignalState::InDoubt));
-    assert_eq!(then(&doubt, &resolve(2, Resolution::Resend)), StoreReply::State(None));
+    assert_eq!(then(&doubt, &resolve(1, 1, Resolution::Resend)), state(SignalState::InDoubt));
+    assert_eq!(then(&doubt, &resolve(2, 0, Resolution::Resend)), StoreReply::State(None));
     let mut db = after(&doubt);
     db.apply(&conclude(1, 2, "b", Verdict::Quarantine("blind".into()))).unwrap();
-    assert_eq!(db.apply(&resolve(1, Resolution::Resend)).unwrap(), state(SignalState::Received));
-    assert_eq!(db.apply(&execute(1, 2, "b")).unwrap(), StoreReply::Claimed { number: 2 });
+    let rows = every_row(&mut db);
+    for unseen in [0, 2] {
+        let other = resolve(1, unseen, Resolution::Resend);
+        assert_eq!(db.apply(&other).unwrap(), state(SignalState::Quarantined));
+        assert_eq!(every_row(&mut db), rows);
+    }
+    assert_eq!(db.apply(&resolve(1, 1, Resolution::Resend)).unwrap(), state(SignalState::Received));
+    let again = nth(2, 1, 2, "b", Purpose::Execute);
+    assert_eq!(db.apply(&again).unwrap(), StoreReply::Claimed { number: 2 });
+}
+
+fn quarantined_once() -> Vec<StoreCall> {
+    let quarantine = conclude(1, 2, "b", Verdict::Quarantine("blind".into()));
+    vec![insert(1), open_epoch(0, "a"), execute(1, 1, "a"), open_epoch(1, "b"), quarantine]
+}
+
+/// The operator's word was lost and said again; that was acted on; then the first one lands.
+#[test]
+fn a_late_resend_that_lands_in_a_new_quarantine_changes_nothing() {
+    let resend = resolve(1, 1, Resolution::Resend);
+    let mut db = after(&quarantined_once());
+    for call in [resend.clone(), nth(2, 1, 2, "b", Purpose::Execute), outcome(1, 2, "b", unknown())] {
+        db.apply(&call).unwrap();
+    }
+    db.apply(&conclude(1, 2, "b", Verdict::Quarantine("blind".into()))).unwrap();
+    let rows = every_row(&mut db);
+    for late in [resend, resolve(1, 1, Resolution::NotExecuted), resolve(1, 1, Resolution::Executed)] {
+        assert_eq!(db.apply(&late).unwrap(), state(SignalState::Quarantined), "{late:?}");
+        assert_eq!(every_row(&mut db), rows);
+    }
+    assert_eq!(db.apply(&resolve(1, 2, Resolution::Resend)).unwrap(), state(SignalState::Received));
+}
+
+fn resent() -> Vec<StoreCall> {
+    let mut calls = quarantined_once();
+    calls.extend([resolve(1, 1, Resolution::Resend), nth(2, 1, 2, "b", Purpose::Execute)]);
+    calls
+}
+
+#[test]
+fn a_try_that_was_resent_and_not_sent_is_received_again() {
+    let not_sent = outcome(1, 2, "b", Outcome::NotSent("gate".into()));
+    assert_eq!(then(&resent(), &not_sent), state(SignalState::Received));
+    assert_eq!(then(&resent(), &outcome(1, 2, "b", unknown())), state(SignalState::InDoubt));
+    // Its owner learns late how the first one ended; only "accepted" matters to anybody but the record.
+    for (late, stands) in [(unknown(), SignalState::Received), (accepted(), SignalState::Executed)] {
+        let mut db = after(&resent());
+        db.apply(&not_sent).unwrap();
+        assert_eq!(db.apply(&outcome(1, 1, "a", late.clone())).unwrap(), state(stands));
+        let first = &db.signals().unwrap()[0].attempts[0];
+        assert_eq!((first.outcome.as_ref(), first.answered_for), (Some(&late), true));
+    }
+}
+
+#[test]
+fn an_order_that_was_resent_and_turns_out_to_have_been_accepted_is_executed_wherever_it_stands() {
+    let calls = resent();
+    for so_far in quarantined_once().len()..=calls.len() {
+        assert_eq!(then(&calls[..so_far], &outcome(1, 1, "a", accepted())), state(SignalState::Executed), "{so_far}");
+    }
 }
 
 #[test]
@@ -185,8 +279,10 @@ fn an_order_keeps_its_client_order_id_and_shares_it_with_none() {
     taken.client_order_id = claim_for(1, 1, "a", Purpose::Execute).client_order_id;
     let mut other_leg = claim_for(1, 1, "a", Purpose::Recover);
     other_leg.leg = Leg(1);
+    other_leg.number = 1;
     let rows = every_row(&mut db);
-    for (claim, why) in [(renamed, "restore the key format"), (taken, "another signal"), (other_leg, "another signal")]
+    for (claim, why) in
+        [(renamed, "under another client order id"), (taken, "another signal"), (other_leg, "another signal")]
     {
         let error = db.apply(&StoreCall::Claim(claim)).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
@@ -220,20 +316,21 @@ fn evidence_can_be_neither_deleted_nor_rewritten() {
 fn no_statement_gets_an_attempt_past_the_guards_of_a_claim() {
     let mut db = after(&[insert(1), insert(2), open_epoch(0, "a"), execute(1, 1, "a")]);
     let rows = every_row(&mut db);
-    for (n, epoch, name, purpose) in [
-        (2, 0, "a", "execute"),
-        (2, 2, "a", "execute"),
-        (2, 1, "b", "execute"),
-        (2, 1, "a", "recover"),
-        (1, 1, "a", "execute"),
+    for (n, number, epoch, name, purpose) in [
+        (2, 1, 0, "a", "execute"),
+        (2, 1, 2, "a", "execute"),
+        (2, 1, 1, "b", "execute"),
+        (2, 1, 1, "a", "recover"),
+        (2, 2, 1, "a", "execute"),
+        (1, 2, 1, "a", "execute"),
     ] {
         let inserted = db.connection().execute(
             "INSERT OR IGNORE INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose,
                                              claimed_at)
-             SELECT ?1, 0, 7, 7, 'id', ?2, ?3, ?4, 0",
-            (fingerprint(n).as_bytes(), epoch, holder(name).as_str(), purpose),
+             SELECT ?1, 0, ?2, 7, 'id', ?3, ?4, ?5, 0",
+            (fingerprint(n).as_bytes(), number, epoch, holder(name).as_str(), purpose),
         );
-        assert_eq!(inserted.unwrap(), 0, "{n} {epoch} {name} {purpose}");
+        assert_eq!(inserted.unwrap(), 0, "{n} {number} {epoch} {name} {purpose}");
     }
     assert_eq!(every_row(&mut db), rows);
 }
@@ -252,7 +349,7 @@ fn a_call_that_fails_halfway_leaves_nothing() {
         (&doubt[..], quarantine, "INSERT ON conclusions"),
         (&doubt[..], open_epoch(2, "c"), "INSERT ON leadership_history"),
         (&doubt[..], vacate, "UPDATE ON leadership_history"),
-        (&quarantined[..], resolve(1, Resolution::Resend), "INSERT ON resolutions"),
+        (&quarantined[..], resolve(1, 1, Resolution::Resend), "INSERT ON resolutions"),
     ] {
         let mut db: Db = after(before);
         let fault = format!("CREATE TRIGGER fault AFTER {last_write} BEGIN SELECT RAISE(FAIL, 'disk'); END");

@@ -25,7 +25,6 @@ struct Model {
 struct Kept {
     record: SignalRecord,
     digest: Fingerprint,
-    purposes: Vec<Purpose>,
 }
 
 impl Model {
@@ -65,7 +64,7 @@ impl Model {
                     expires_at: signal.expires_at,
                     attempts: vec![],
                 };
-                self.signals.push(Kept { record, digest: signal.body_digest, purposes: vec![] });
+                self.signals.push(Kept { record, digest: signal.body_digest });
                 StoreReply::Stored { new: true, state: SignalState::Received, same_body: true }
             }
             StoreCall::ReadLeadership => StoreReply::Leadership(self.leadership.clone()),
@@ -139,10 +138,14 @@ impl Model {
                 };
                 StoreReply::State(Some(kept.record.state))
             }
-            StoreCall::Resolve { fingerprint, resolution, .. } => {
+            StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
-                if kept.record.state == SignalState::Quarantined {
+                let seen = kept.record.attempts.len() == *attempts as usize;
+                if kept.record.state == SignalState::Quarantined && seen {
                     kept.record.state = resolution.state();
+                    for attempt in &mut kept.record.attempts {
+                        attempt.answered_for = *resolution == Resolution::Resend;
+                    }
                 }
                 StoreReply::State(Some(kept.record.state))
             }
@@ -154,35 +157,29 @@ impl Model {
             return StoreReply::Fenced(self.leadership.clone());
         }
         let Some(kept) = self.kept(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
-        let attempts = &mut kept.record.attempts;
-        let newest = attempts.iter().zip(&kept.purposes).rfind(|(attempt, _)| attempt.leg == claim.leg);
-        let claimable = match claim.purpose {
-            Purpose::Execute => kept.record.state == SignalState::Received,
-            Purpose::Recover => {
-                // A repeat of the claim that made the newest attempt.
-                let repeat = newest.is_some_and(|(attempt, purpose)| {
-                    attempt.owner == claim.holder && attempt.outcome.is_none() && *purpose == Purpose::Recover
-                });
-                kept.record.state == SignalState::InDoubt && !repeat
-            }
+        let needed = match claim.purpose {
+            Purpose::Execute => SignalState::Received,
+            Purpose::Recover => SignalState::InDoubt,
         };
-        if !claimable {
+        let attempts = &mut kept.record.attempts;
+        let number = 1 + attempts.iter().filter(|attempt| attempt.leg == claim.leg).count();
+        if kept.record.state != needed || claim.number as usize != number {
             return StoreReply::NotClaimed(Some(kept.record.clone()));
         }
-        let number = newest.map_or(1, |(attempt, _)| attempt.number + 1);
         attempts.push(Attempt {
             leg: claim.leg,
-            number,
+            number: claim.number,
             epoch: claim.epoch,
             owner: claim.holder.clone(),
+            client_order_id: claim.client_order_id.clone(),
             claimed_at: claim.at,
             outcome: None,
+            answered_for: false,
         });
-        kept.purposes.push(claim.purpose);
         if claim.purpose == Purpose::Execute {
             kept.record.state = SignalState::Executing;
         }
-        StoreReply::Claimed { number }
+        StoreReply::Claimed { number: claim.number }
     }
 }
 
@@ -223,6 +220,11 @@ fn call(draw: Draw, model: &Model) -> StoreCall {
     let at = Wall::from_millis(i64::from(draw.at));
     let attempts = model.signals.iter().find(|kept| kept.record.fingerprint == fingerprint);
     let attempts = attempts.map_or(&[][..], |kept| &kept.record.attempts);
+    let seen = |all: usize| match draw.stale {
+        2 => u32::try_from(all).unwrap().saturating_sub(1),
+        3 => u32::try_from(all).unwrap() + 1,
+        _ => u32::try_from(all).unwrap(),
+    };
     match draw.kind {
         0..=2 => {
             let mut signal = signal(u64::from(draw.which));
@@ -242,6 +244,7 @@ fn call(draw: Draw, model: &Model) -> StoreCall {
             leg,
             epoch,
             holder,
+            number: 1 + seen(attempts.iter().filter(|attempt| attempt.leg == leg).count()),
             client_order_id: fingerprint.client_order_id(leg, &KeyFormat::default()),
             purpose: if draw.kind < 13 { Purpose::Execute } else { Purpose::Recover },
             at,
@@ -277,6 +280,7 @@ fn call(draw: Draw, model: &Model) -> StoreCall {
             fingerprint,
             resolution: [Resolution::Executed, Resolution::NotExecuted, Resolution::Resend, Resolution::Resend]
                 [usize::from(draw.what) % 4],
+            attempts: seen(attempts.len()),
             reason: "looked".into(),
             at,
         },
@@ -322,6 +326,27 @@ proptest! {
             prop_assert_eq!(every_row(&mut db), once, "{:?}", call);
         }
         compare(&db, &model)?;
+    }
+
+    #[test]
+    fn a_copy_of_a_claim_or_of_an_operators_word_that_had_its_effect_has_none_ever_after(
+        draws in prop::collection::vec(draws(), 1..60),
+    ) {
+        let (mut db, mut model) = (Db::open_in_memory().unwrap(), Model::new());
+        let mut effective = Vec::new();
+        for draw in draws {
+            let call = call(draw, &model);
+            let before = every_row(&mut db);
+            prop_assert_eq!(db.apply(&call).unwrap(), model.apply(&call), "{:?}", call);
+            let now = every_row(&mut db);
+            if matches!(call, StoreCall::Claim(_) | StoreCall::Resolve { .. }) && now != before {
+                effective.push(call);
+            }
+            for copy in &effective {
+                db.apply(copy).unwrap();
+                prop_assert_eq!(&every_row(&mut db), &now, "{:?}", copy);
+            }
+        }
     }
 }
 

@@ -159,7 +159,10 @@ impl StoreHost {
                 }
                 reached = Some(Point::Claimed);
             }
-            (StoreCall::Claim(_), StoreReply::Fenced(_)) => world.judge().sightings.saw(Sighting::ClaimFenced),
+            (StoreCall::Claim(claim), StoreReply::Fenced(row)) => {
+                world.judge().sightings.saw(Sighting::ClaimFenced);
+                world.tell(self.at, What::Store(format!("REFUSES the claim on {:?} by {}: epoch {} is over, {} is open", claim.fingerprint, world.hosts()[node].name, claim.epoch, row.epoch)));
+            }
             (StoreCall::Claim(_), StoreReply::NotClaimed(_)) => world.judge().sightings.saw(Sighting::ClaimTaken),
             (StoreCall::Heartbeat { .. }, StoreReply::Fenced(_)) => world.judge().sightings.saw(Sighting::HeartbeatFenced),
             (StoreCall::RecordOutcome { fingerprint, outcome, .. }, StoreReply::State(state)) => {

@@ -109,6 +109,7 @@ impl CheckThenAct {
                     leg: Leg(0),
                     epoch: authority.epoch,
                     holder: authority.holder,
+                    number: 1,
                     client_order_id: ClientOrderId::new("none"),
                     purpose: Purpose::Execute,
                     at: now.wall,

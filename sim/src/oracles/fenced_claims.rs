@@ -47,6 +47,7 @@ mod tests {
             leg: Leg(0),
             epoch: Epoch(epoch),
             holder: Holder::new(holder),
+            number: 1,
             client_order_id: ClientOrderId::new("id"),
             purpose: Purpose::Execute,
             at: Wall::default(),

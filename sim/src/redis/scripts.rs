@@ -67,6 +67,9 @@ impl Script {
             (Self::Acquire | Self::Renew, [own, ttl, ..]) if holder.as_ref() == Some(own) => {
                 model.expire(key, integer(ttl)?, now_ms)?;
             }
+            (Self::Acquire, [_, ttl, ..]) if model.time_left(key, now_ms) > integer(ttl)? => {
+                model.expire(key, integer(ttl)?, now_ms)?;
+            }
             (Self::Release, [own, channel, ..]) if holder.as_ref() == Some(own) => {
                 model.delete(key, now_ms);
                 model.publish(channel, own);

@@ -139,6 +139,7 @@ fn fault(nodes: usize, anchored: bool) -> impl Strategy<Value = Fault> {
     let whose = prop::option::of(node.clone()).boxed();
     // Up to a few lease times, so that some pass it and some don't.
     let lasts = secs(1..=40).boxed();
+    let step = prop_oneof![3 => secs(-60..=60).boxed(), 1 => secs(-7_200..=7_200).boxed()];
     let drift = prop_oneof![3 => -5_000_i64..=5_000, 1 => -60_000_i64..=60_000];
     prop_oneof![
         (node.clone(), service.clone(), lasts.clone()).prop_map(|(a, b, lasts)| Fault::Partition { between: [a, b], lasts }),
@@ -151,7 +152,7 @@ fn fault(nodes: usize, anchored: bool) -> impl Strategy<Value = Fault> {
         (process.clone(), secs(1..=30)).prop_map(|(host, down)| Fault::PowerLoss { host, down }),
         (process, lasts.clone()).prop_map(|(host, lasts)| Fault::Pause { host, lasts }),
         (node.clone(), lasts.clone()).prop_map(|(host, lasts)| Fault::PauseHeartbeats { host, lasts }),
-        (prop_oneof![3 => node.clone(), 1 => Just("redis".to_owned())], secs(-60..=60))
+        (prop_oneof![3 => node.clone(), 1 => Just("redis".to_owned())], step)
             .prop_map(|(host, by)| Fault::ClockStep { host, by }),
         (prop_oneof![3 => node, 1 => Just("redis".to_owned())], drift, secs(10..=60))
             .prop_map(|(host, ppm, lasts)| Fault::ClockDrift { host, ppm, lasts }),

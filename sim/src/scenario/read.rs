@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use oncegate_protocol::SignalState;
+use toml::de::{DeTable, DeValue};
 
 use super::{Fault, FaultSpec, Scenario, Span, WorldSpec};
 
@@ -35,7 +36,8 @@ impl fmt::Display for BadInput {
 
 impl std::error::Error for BadInput {}
 
-/// What is impossible about a scenario, and where: the how-manieth table of which name, and its key.
+/// What is impossible about a scenario, and where: the how-manieth table of which name (none: the top), and its
+/// key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Impossible {
     table: &'static str,
@@ -50,10 +52,18 @@ pub struct Impossible {
 /// [`BadInput`], when it can't be read, is no scenario, or asks for the impossible.
 pub fn file(path: &Path) -> Result<Scenario, BadInput> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| BadInput {
+    let bytes = std::fs::read(path).map_err(|error| BadInput {
         file: name.clone(),
         line: None,
         what: format!("can't be read: {error}; recorded scenarios lie in scenarios/, failures in failures/"),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        BadInput {
+            file: name.clone(),
+            line: Some(good.iter().filter(|byte| **byte == b'\n').count() + 1),
+            what: "this line is not UTF-8: save the file as UTF-8 text".into(),
+        }
     })?;
     text_of(&name, &text)
 }
@@ -66,7 +76,7 @@ pub fn text_of(name: &str, text: &str) -> Result<Scenario, BadInput> {
     let scenario: Scenario = toml::from_str(text).map_err(|error| BadInput {
         file: name.into(),
         line: error.span().map(|span| line_at(text, span.start)),
-        what: error.message().trim().replace('\n', ", "),
+        what: plainly(error.message()),
     })?;
     check(&scenario).map_err(|impossible| BadInput {
         file: name.into(),
@@ -80,28 +90,47 @@ fn line_at(text: &str, offset: usize) -> usize {
     text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
-/// The line of the key in its table, else of the table, else of the key at the top.
-fn locate(text: &str, impossible: &Impossible) -> Option<usize> {
-    let headers = [format!("[[{}]]", impossible.table), format!("[{}]", impossible.table)];
-    let mut seen = 0;
-    let mut found = None;
-    for (line, number) in text.lines().map(str::trim).zip(1..) {
-        if headers.iter().any(|header| line.starts_with(header.as_str())) {
-            seen += 1;
-            if seen == impossible.number + 1 {
-                found = Some(number);
-            }
-        } else if found.is_some() {
-            if line.starts_with("[[") {
-                break;
-            }
-            let key = line.strip_prefix(impossible.key).map(str::trim_start);
-            if key.is_some_and(|rest| rest.starts_with('=')) || line.starts_with(&format!("[{}.{}", impossible.table, impossible.key)) {
-                return Some(number);
-            }
-        }
+/// What the TOML reader says, for somebody who does not know its words.
+fn plainly(message: &str) -> String {
+    const ONE_FAULT: &str = "write e.g. do = { crash = { host = \"@leader\", down = \"20s\" } }";
+    let said = message.trim().replace('\n', ", ");
+    if let Some((unknown, known)) =
+        said.strip_prefix("unexpected keys in table: ").and_then(|rest| rest.split_once(", available keys: "))
+    {
+        return format!("unknown key `{unknown}`, expected one of `{}`", known.replace(", ", "`, `"));
     }
-    found
+    if said.starts_with("invalid type: integer") && said.ends_with("expected a string") {
+        return format!("{said}: times and names stand in quotes, e.g. \"25s\"");
+    }
+    if said.starts_with("wanted exactly 1 element") {
+        return format!("a fault is one thing that goes wrong: {ONE_FAULT}, and a [[fault]] for each");
+    }
+    if said.starts_with("invalid type: unit variant") {
+        return format!("this fault has members: {ONE_FAULT}; scenarios/README.md shows every form");
+    }
+    if said == "expected empty table" {
+        return "this fault has no members: write e.g. do = \"redis-loses-data\"".into();
+    }
+    match said.strip_prefix("missing field ") {
+        Some("`do`") => format!("the key `do` is missing: {ONE_FAULT}"),
+        Some(key) => format!("the key {key} is missing: scenarios/README.md shows every form"),
+        None => said.replace("unknown field", "unknown key").replace("unknown variant", "unknown name"),
+    }
+}
+
+/// The line of the key in its table, else of the table, however they are written.
+fn locate(text: &str, impossible: &Impossible) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let key_in = |table: &DeTable<'_>, key: &str| table.get_key_value(key).map(|(key, _)| key.span());
+    let Some((named, value)) = root.get_ref().get_key_value(impossible.table) else {
+        return key_in(root.get_ref(), impossible.key).map(|span| line_at(text, span.start));
+    };
+    let (table, whole) = match value.get_ref() {
+        DeValue::Array(tables) => tables.get(impossible.number).map(|table| (table.get_ref(), table.span()))?,
+        table => (table, named.span()),
+    };
+    let key = table.as_table().and_then(|table| key_in(table, impossible.key));
+    Some(line_at(text, key.unwrap_or(whole).start))
 }
 
 /// Whether a scenario can happen at all.
@@ -109,6 +138,10 @@ fn locate(text: &str, impossible: &Impossible) -> Option<usize> {
 /// # Errors
 /// The first thing about it that can't.
 pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    if scenario.name.is_empty() || !scenario.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        let what = format!("the name {:?} can't name a file: write letters, digits and dashes", scenario.name);
+        return Err(Impossible { table: "", number: 0, key: "name", what });
+    }
     check_world(&scenario.world)?;
     let nodes: Vec<String> = (1..=scenario.world.nodes).map(|n| format!("n{n}")).collect();
     let faults_for = scenario.world.faults_for;
@@ -119,7 +152,8 @@ pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
             return wrong("id", format!("the id {:?} is empty or taken: give each signal one of its own", signal.id));
         }
         if signal.at < Span::default() || signal.at >= faults_for {
-            let what = format!("a signal at {} is outside of the fault phase: write 0s to under {faults_for}", signal.at);
+            let what =
+                format!("a signal at {} is outside of the fault phase: write 0s to under {faults_for}", signal.at);
             return wrong("at", what);
         }
         if signal.to.is_empty() {
@@ -133,8 +167,7 @@ pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
         }
     }
     for (fault, number) in scenario.faults.iter().zip(0..) {
-        check_fault(scenario, fault, &nodes)
-            .map_err(|(key, what)| Impossible { table: "fault", number, key, what })?;
+        check_fault(scenario, fault, &nodes).map_err(|(key, what)| Impossible { table: "fault", number, key, what })?;
     }
     let wrong = |key, what| Err(Impossible { table: "expect", number: 0, key, what });
     for (id, state) in &scenario.expect.states {
@@ -154,11 +187,10 @@ fn check_world(world: &WorldSpec) -> Result<(), Impossible> {
     if !(1..=5).contains(&world.nodes) {
         return wrong("nodes", format!("{} nodes: write 1 to 5", world.nodes));
     }
-    if world.latency_min < Span::millis(1) || world.latency_max < world.latency_min || world.latency_max > Span::secs(1) {
-        let what = format!(
-            "latencies from {} to {}: write 1ms to 1s, the least first",
-            world.latency_min, world.latency_max
-        );
+    if world.latency_min < Span::millis(1) || world.latency_max < world.latency_min || world.latency_max > Span::secs(1)
+    {
+        let what =
+            format!("latencies from {} to {}: write 1ms to 1s, the least first", world.latency_min, world.latency_max);
         return wrong("latency-max", what);
     }
     if world.faults_for < Span::secs(1) || world.faults_for > LONGEST_PHASE {
@@ -179,29 +211,47 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
     let fault = &spec.fault;
     let lasts = Span::millis(i64::try_from(fault.lasts().as_millis()).unwrap_or(i64::MAX));
     match (&spec.at, &spec.when) {
-        (Some(_), Some(_)) => return Err(("when", "a fault strikes either at a time or when a point is reached: leave one out".into())),
-        (None, None) => return Err(("do", "when does it strike? write at = \"20s\", or when = { point = \"claimed\" }".into())),
+        (Some(_), Some(_)) => {
+            return Err(("when", "a fault strikes either at a time or when a point is reached: leave one out".into()));
+        }
+        (None, None) => {
+            return Err(("do", "when does it strike? write at = \"20s\", or when = { point = \"claimed\" }".into()));
+        }
         (Some(at), None) => {
             if *at < Span::default() || *at >= faults_for {
-                return Err(("at", format!("a fault at {at} is outside of the fault phase: write 0s to under {faults_for}")));
+                return Err((
+                    "at",
+                    format!("a fault at {at} is outside of the fault phase: write 0s to under {faults_for}"),
+                ));
             }
             let ends = Span::millis(at.as_millis().saturating_add(lasts.as_millis()));
             if ends > faults_for {
                 return Err((
                     "do",
-                    format!("it would last until {ends}, but every fault ends at {faults_for}: shorten it, or lengthen faults-for"),
+                    format!(
+                        "it would last until {ends}, but every fault ends at {faults_for}: shorten it, or lengthen faults-for"
+                    ),
                 ));
             }
         }
         (None, Some(anchor)) => {
+            if lasts > faults_for {
+                let what = format!(
+                    "it would last {lasts}, but every fault ends at {faults_for}: shorten it, or lengthen faults-for"
+                );
+                return Err(("do", what));
+            }
             if anchor.nth == 0 {
                 return Err(("when", "nth counts from 1".into()));
             }
             if let Some(by) = &anchor.by
                 && !nodes.contains(by)
-                && !["redis", "broker"].contains(&by.as_str())
+                && by != "broker"
             {
-                return Err(("when", format!("nobody called {by:?} reaches points: name one of {}", nodes.join(", "))));
+                return Err((
+                    "when",
+                    format!("nobody called {by:?} reaches points: name one of {}, broker", nodes.join(", ")),
+                ));
             }
         }
     }
@@ -234,7 +284,9 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
 /// Who may be named in which fault.
 fn check_host(fault: &Fault, host: &str, anchored: bool, nodes: &[String]) -> Result<(), (&'static str, String)> {
     let services: &[&str] = match fault {
-        Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate { .. } => &["redis", "store", "broker", "source"],
+        Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate { .. } => {
+            &["redis", "store", "broker", "source"]
+        }
         Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } => &["redis", "broker"],
         Fault::ClockStep { .. } | Fault::ClockDrift { .. } => &["redis"],
         _ => &[],

@@ -1,4 +1,4 @@
-//! Times as people write them: `250ms`, `25s`, `1m30s`, `-30s`.
+//! Times as people write them: `250ms`, `25s`, `1m30s`, `24h`, `-30s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,11 +39,15 @@ impl fmt::Display for Span {
         if self.0 < 0 {
             f.write_str("-")?;
         }
-        let (minutes, seconds, rest) = (millis / 60_000, millis / 1_000 % 60, millis % 1_000);
+        let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+        let (seconds, rest) = (millis / 1_000 % 60, millis % 1_000);
+        if hours > 0 {
+            write!(f, "{hours}h")?;
+        }
         if minutes > 0 {
             write!(f, "{minutes}m")?;
         }
-        if seconds > 0 || (minutes == 0 && rest == 0) {
+        if seconds > 0 || millis == 0 {
             write!(f, "{seconds}s")?;
         }
         if rest > 0 {
@@ -113,7 +117,9 @@ mod tests {
 
     #[test]
     fn times_read_as_people_write_them() {
-        for (text, millis) in [("250ms", 250), ("25s", 25_000), ("1m30s", 90_000), ("-30s", -30_000), ("0s", 0)] {
+        for (text, millis) in
+            [("250ms", 250), ("25s", 25_000), ("1m30s", 90_000), ("-30s", -30_000), ("24h", 86_400_000), ("0s", 0)]
+        {
             assert_eq!(text.parse(), Ok(Span::millis(millis)));
             assert_eq!(Span::millis(millis).to_string(), text);
         }

@@ -223,7 +223,13 @@ impl Gate {
                     if let_go.contains(&record.fingerprint) {
                         // Seen before it ended: an order that was sent and recorded would look unsent.
                         self.reading.due = now.mono;
-                    } else if !self.tasks.contains_key(&record.fingerprint) {
+                        continue;
+                    }
+                    if record.state == SignalState::Received && self.is_doubt_of_others(&record.fingerprint) {
+                        // Whoever left it unfinished has proved since that nothing was sent.
+                        self.forget(&record.fingerprint);
+                    }
+                    if !self.tasks.contains_key(&record.fingerprint) {
                         self.take_up(now, record, out);
                     }
                 }
@@ -244,6 +250,16 @@ impl Gate {
             SignalState::Executing | SignalState::InDoubt => self.take_up_unfinished(now, record, out),
             SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined => {}
         }
+    }
+
+    /// Whether all that is known of a signal here is that others left it in doubt. Its end may be found in the
+    /// store too; a doubt of one's own ends by one's own hand alone.
+    fn is_doubt_of_others(&self, fingerprint: &Fingerprint) -> bool {
+        self.tasks.get(fingerprint).is_some_and(|task| {
+            task.own.is_none()
+                && task.doubt_since.is_some()
+                && matches!(task.stage, Stage::Doubtful { .. } | Stage::Asking { .. })
+        })
     }
 
     fn busy(&self) -> usize {

@@ -167,8 +167,23 @@ pub(crate) fn begun(number: u64, state: SignalState, attempts: Vec<Attempt>) -> 
     SignalRecord { state, attempts, ..received(number) }
 }
 
+/// At signal 1, under the id that every node here derives.
 pub(crate) fn attempt(number: u32, epoch: u64, owner: Holder, outcome: Option<Outcome>) -> Attempt {
-    Attempt { leg: Leg(0), number, epoch: Epoch(epoch), owner, claimed_at: wall(0), outcome }
+    Attempt {
+        leg: Leg(0),
+        number,
+        epoch: Epoch(epoch),
+        owner,
+        client_order_id: order_id(1),
+        claimed_at: wall(0),
+        outcome,
+        answered_for: false,
+    }
+}
+
+/// An operator has had the signal sent again.
+pub(crate) fn answered_for(attempt: Attempt) -> Attempt {
+    Attempt { answered_for: true, ..attempt }
 }
 
 pub(crate) fn accepted() -> Outcome {
@@ -259,12 +274,22 @@ pub(crate) fn read_signal(id: u64, number: u64) -> Command {
     call(id, Call::Store(StoreCall::ReadSignal { fingerprint: fingerprint(number) }))
 }
 
+/// The first attempt at an order, or a recovery as the second.
 pub(crate) fn claim(id: u64, number: u64, epoch: u64, purpose: Purpose, ms: u64) -> Command {
+    let attempt = match purpose {
+        Purpose::Execute => 1,
+        Purpose::Recover => 2,
+    };
+    claim_nth(attempt, id, number, epoch, purpose, ms)
+}
+
+pub(crate) fn claim_nth(attempt: u32, id: u64, number: u64, epoch: u64, purpose: Purpose, ms: u64) -> Command {
     let claim = Claim {
         fingerprint: fingerprint(number),
         leg: Leg(0),
         epoch: Epoch(epoch),
         holder: holder(epoch),
+        number: attempt,
         client_order_id: order_id(number),
         purpose,
         at: wall(ms),

@@ -27,8 +27,8 @@ pub(crate) enum Move {
     StepDown(usize),
     LoseLease,
     /// An operator who knows for certain resolves a quarantined signal; one that was not executed is sent again,
-    /// or not.
-    Resolve(usize, bool),
+    /// or not. The word may be heard twice: now, and again at some later time.
+    Resolve(usize, Word),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,12 +44,20 @@ pub(crate) enum How {
     Refuse,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    pub(crate) resend: bool,
+    pub(crate) twice: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) capabilities: Capabilities,
     pub(crate) in_flight: usize,
     /// Parts per thousand of world time.
     pub(crate) clock_rates: [u64; NODES],
+    /// A change of the format of ids is being rolled out: each node derives ids of its own.
+    pub(crate) rolling: bool,
 }
 
 // ---- how often it chooses what
@@ -92,7 +100,8 @@ pub(crate) fn moves() -> impl Strategy<Value = Move> {
         4 => (0..NODES).prop_map(Move::Hint),
         2 => (0..NODES).prop_map(Move::StepDown),
         2 => Just(Move::LoseLease),
-        4 => (0..SIGNALS, any::<bool>()).prop_map(|(number, resend)| Move::Resolve(number, resend)),
+        4 => (any::<u16>(), any::<(bool, bool)>())
+            .prop_map(|(pick, (resend, twice))| Move::Resolve(pick.into(), Word { resend, twice })),
     ]
 }
 
@@ -104,6 +113,7 @@ pub(crate) fn setups() -> impl Strategy<Value = Setup> {
         Just(Capabilities::lookup_only(Duration::from_secs(5))),
         Just(Capabilities::blind()),
     ];
-    (capabilities, 1..3_usize, prop::array::uniform3(800..1_250_u64))
-        .prop_map(|(capabilities, in_flight, clock_rates)| Setup { capabilities, in_flight, clock_rates })
+    (capabilities, 1..3_usize, prop::array::uniform3(800..1_250_u64), any::<bool>()).prop_map(
+        |(capabilities, in_flight, clock_rates, rolling)| Setup { capabilities, in_flight, clock_rates, rolling },
+    )
 }

@@ -12,7 +12,7 @@ mod store;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use adversary::{How, Move, Setup, moves, setups};
+use adversary::{How, Move, Setup, Word, moves, setups};
 use oncegate_protocol::broker::LookupAnswer;
 use oncegate_protocol::call::Resolution;
 use oncegate_protocol::{
@@ -47,6 +47,9 @@ struct Seen {
     late_claims: u64,
     late_orders: u64,
     late_outcomes: u64,
+    late_words: u64,
+    ids_kept: u64,
+    received_again: u64,
     stale_pictures: u64,
     found: u64,
     resent: u64,
@@ -131,11 +134,15 @@ impl<'a> World<'a> {
     }
 
     fn boot(&self, number: usize, boots: u64, now: Now) -> Node {
+        let mut capabilities = self.setup.capabilities.clone();
+        if self.setup.rolling {
+            capabilities.key_format.prefix = format!("n{number}");
+        }
         let config = NodeConfig {
             instance: InstanceId::new(format!("n{number}")),
             boot_nonce: boots,
             timing: timing(self.setup),
-            capabilities: self.setup.capabilities.clone(),
+            capabilities,
         };
         Node::new(config, now).expect("a valid configuration")
     }
@@ -181,7 +188,14 @@ impl<'a> World<'a> {
             }
             Move::StepDown(host) => self.step(host, Event::StepDown { reason: "asked".into() }),
             Move::LoseLease => self.lease.lose_data(),
-            Move::Resolve(number, resend) => self.resolve(signal(number).fingerprint, resend),
+            Move::Resolve(pick, word) => {
+                let quarantined = |record: &&SignalRecord| record.state == SignalState::Quarantined;
+                let all: Vec<_> =
+                    self.store.signals.values().filter(quarantined).map(|record| record.fingerprint).collect();
+                if !all.is_empty() {
+                    self.resolve(all[pick % all.len()], word);
+                }
+            }
         }
         self.check();
     }
@@ -245,7 +259,14 @@ impl<'a> World<'a> {
         match call {
             Call::Lease(call) => Reply::Lease(Ok(self.lease.apply(self.time, call))),
             Call::Store(call) => {
+                let resent = |store: &Store, of: &Fingerprint| {
+                    let record = &store.signals[of];
+                    record.state == SignalState::Received && record.attempts.iter().any(|a| a.answered_for)
+                };
                 let reply = self.store.apply(call);
+                if let StoreCall::RecordOutcome { fingerprint, outcome: Outcome::NotSent(_), .. } = call {
+                    seen.received_again += u64::from(resent(&self.store, fingerprint));
+                }
                 if let StoreCall::Claim(claim) = call {
                     match &reply {
                         // P4: the claim was the newest leadership's own.
@@ -281,6 +302,7 @@ impl<'a> World<'a> {
             (Call::Place(_), _) => seen.late_orders += 1,
             (_, Reply::Store(Ok(StoreReply::Claimed { .. }))) => seen.late_claims += 1,
             (Call::Store(StoreCall::RecordOutcome { .. }), _) => seen.late_outcomes += 1,
+            (Call::Store(StoreCall::Resolve { .. }), _) => seen.late_words += 1,
             _ => {}
         }
     }
@@ -324,22 +346,37 @@ impl<'a> World<'a> {
         self.step(host, Event::Offered { request, signal: signal(number) });
     }
 
-    fn resolve(&mut self, fingerprint: Fingerprint, resend: bool) {
+    fn resolve(&mut self, fingerprint: Fingerprint, word: Word) {
+        // An earlier word about it that is still on its way lands first, whatever it finds.
+        let about = |call: &Call| match call {
+            Call::Store(StoreCall::Resolve { fingerprint, .. }) => Some(*fingerprint),
+            _ => None,
+        };
+        if let Some(index) = self.late.iter().position(|late| about(&late.call) == Some(fingerprint)) {
+            let late = self.late.swap_remove(index);
+            self.apply_late(&late);
+            self.check();
+        }
         let on_its_way = |call: &Call| matches!(call, Call::Place(order) if order.fingerprint == fingerprint);
         let unsure = self.hosts.iter().flat_map(|host| &host.pending).any(|pending| on_its_way(&pending.call))
             || self.late.iter().any(|late| on_its_way(&late.call) && self.time <= late.until);
-        let quarantined = |record: &SignalRecord| record.state == SignalState::Quarantined;
-        if unsure || !self.store.signals.get(&fingerprint).is_some_and(quarantined) {
+        let record = &self.store.signals[&fingerprint];
+        if unsure || record.state != SignalState::Quarantined {
             return;
         }
-        let resolution = match (self.broker.orders_for(&fingerprint), resend) {
+        let attempts = u32::try_from(record.attempts.len()).expect("few attempts");
+        let resolution = match (self.broker.orders_for(&fingerprint), word.resend) {
             (0, true) => Resolution::Resend,
             (0, false) => Resolution::NotExecuted,
             (_, _) => Resolution::Executed,
         };
         self.seen.borrow_mut().resent += u64::from(resolution == Resolution::Resend);
         let wall = Wall::from_millis(i64::try_from(self.time).expect("short runs"));
-        self.store.apply(&StoreCall::Resolve { fingerprint, resolution, reason: "looked".into(), at: wall });
+        let resolve = StoreCall::Resolve { fingerprint, resolution, attempts, reason: "looked".into(), at: wall };
+        assert_eq!(self.store.apply(&resolve), StoreReply::State(Some(resolution.state())));
+        if word.twice {
+            self.late.push(Late { call: Call::Store(resolve), until: self.time });
+        }
     }
 
     // ---- steps
@@ -374,7 +411,10 @@ impl<'a> World<'a> {
     fn check_order(&self, order: &oncegate_protocol::Order) {
         let attempts = &self.store.signals[&order.fingerprint].attempts;
         assert!(attempts.iter().any(|attempt| attempt.epoch == order.epoch), "sent without a claim of its epoch");
+        let same_id = attempts.iter().all(|attempt| attempt.client_order_id == order.client_order_id);
+        assert!(same_id, "sent under another id than was claimed first");
         let mut seen = self.seen.borrow_mut();
+        seen.ids_kept += u64::from(self.setup.rolling && attempts.iter().any(|a| a.epoch != order.epoch));
         seen.sent += 1;
         seen.sent_again += u64::from(self.broker.orders_for(&order.fingerprint) > 0);
     }
@@ -520,6 +560,9 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
         (seen.late_claims, "late claims"),
         (seen.late_orders, "late orders"),
         (seen.late_outcomes, "late outcomes"),
+        (seen.late_words, "late words"),
+        (seen.ids_kept, "ids kept"),
+        (seen.received_again, "received again"),
         (seen.stale_pictures, "stale pictures"),
         (seen.found, "found"),
         (seen.resent, "resent"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oncegate_protocol::call::{Claim, Purpose, Verdict};
+use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{
     Attempt, Epoch, Fingerprint, Holder, Leadership, SignalRecord, SignalState, StoreCall, StoreReply, Wall,
@@ -108,10 +108,13 @@ impl Store {
                 };
                 StoreReply::State(Some(record.state))
             }
-            StoreCall::Resolve { fingerprint, resolution, .. } => {
+            StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
-                if record.state == SignalState::Quarantined {
+                if record.state == SignalState::Quarantined && record.attempts.len() == *attempts as usize {
                     record.state = resolution.state();
+                    for attempt in &mut record.attempts {
+                        attempt.answered_for |= *resolution == Resolution::Resend;
+                    }
                 }
                 StoreReply::State(Some(record.state))
             }
@@ -129,20 +132,23 @@ impl Store {
             return self.fenced();
         }
         let Some(record) = self.signals.get_mut(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
+        let next = 1 + record.attempts.len();
         record.state = match (claim.purpose, record.state) {
+            _ if claim.number as usize != next => return StoreReply::NotClaimed(Some(record.clone())),
             (Purpose::Execute, SignalState::Received) => SignalState::Executing,
             (Purpose::Recover, SignalState::InDoubt) => SignalState::InDoubt,
             (Purpose::Execute | Purpose::Recover, _) => return StoreReply::NotClaimed(Some(record.clone())),
         };
-        let number = 1 + u32::try_from(record.attempts.len()).expect("few attempts");
         record.attempts.push(Attempt {
             leg: claim.leg,
-            number,
+            number: claim.number,
             epoch: claim.epoch,
             owner: claim.holder.clone(),
+            client_order_id: claim.client_order_id.clone(),
             claimed_at: claim.at,
             outcome: None,
+            answered_for: false,
         });
-        StoreReply::Claimed { number }
+        StoreReply::Claimed { number: claim.number }
     }
 }

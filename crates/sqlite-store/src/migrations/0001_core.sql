@@ -44,6 +44,9 @@ CREATE TABLE attempts (
     -- The broker's order id when accepted, else what was seen.
     outcome_detail  TEXT    CHECK ((outcome IS NULL) = (outcome_detail IS NULL)),
     outcome_at      INTEGER CHECK ((outcome IS NULL) = (outcome_at IS NULL)),
+    -- An operator said that the broker does not have it, and had the signal sent again. The outcome stays as its
+    -- owner told it, or may yet.
+    answered_for    INTEGER NOT NULL DEFAULT 0 CHECK (answered_for = 0 OR answered_for = 1),
     PRIMARY KEY (fingerprint, leg, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -60,19 +63,18 @@ CREATE TRIGGER attempts_are_claims BEFORE INSERT ON attempts BEGIN
     WHERE NOT EXISTS (SELECT 1 FROM signals WHERE fingerprint = NEW.fingerprint
                       AND state = CASE NEW.purpose WHEN 'execute' THEN 'received' WHEN 'recover' THEN 'in_doubt' END);
 
-    -- A repeated recovery claim changes nothing. A repeated first claim finds its signal executing, but one in
-    -- doubt stays in doubt when it is claimed, and would take an attempt for every repeat.
+    -- A copy of a claim changes nothing, however late it comes: its number is taken. Nor does a claimant that has
+    -- not seen all attempts add one.
     SELECT RAISE(IGNORE)
-    WHERE NEW.purpose = 'recover'
-        AND EXISTS (SELECT 1 FROM attempts WHERE fingerprint = NEW.fingerprint AND leg = NEW.leg
-                    AND number = NEW.number - 1 AND owner = NEW.owner AND purpose = 'recover' AND outcome IS NULL);
+    WHERE NEW.number <> (SELECT ifnull(max(number), 0) + 1 FROM attempts
+                         WHERE fingerprint = NEW.fingerprint AND leg = NEW.leg);
 
     -- Brokers deduplicate by this id. A second id for one order would be a second order.
     SELECT RAISE(ABORT, 'another signal or leg already bears this client order id: lengthen the ids')
     WHERE EXISTS (SELECT 1 FROM attempts WHERE client_order_id = NEW.client_order_id
                   AND (fingerprint <> NEW.fingerprint OR leg <> NEW.leg));
 
-    SELECT RAISE(ABORT, 'this order was claimed before under another client order id: restore the key format')
+    SELECT RAISE(ABORT, 'this order was claimed before under another client order id: claim it under that one')
     WHERE EXISTS (SELECT 1 FROM attempts WHERE fingerprint = NEW.fingerprint AND leg = NEW.leg
                   AND client_order_id <> NEW.client_order_id);
 END;
@@ -145,6 +147,8 @@ CREATE TABLE resolutions (
     fingerprint BLOB    NOT NULL REFERENCES signals (fingerprint),
     resolution  TEXT    NOT NULL CHECK (
                     resolution = 'executed' OR resolution = 'not_executed' OR resolution = 'resend'),
+    -- How many attempts the operator saw.
+    attempts    INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
     at          INTEGER NOT NULL
 ) STRICT;

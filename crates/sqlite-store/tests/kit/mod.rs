@@ -36,12 +36,17 @@ pub(crate) fn open_epoch(expected: u64, name: &str) -> StoreCall {
     StoreCall::OpenEpoch { expected: Epoch(expected), holder: holder(name), at: AT }
 }
 
+/// The first attempt at an order, or a recovery as the second.
 pub(crate) fn claim_for(n: u64, epoch: u64, name: &str, purpose: Purpose) -> Claim {
     Claim {
         fingerprint: fingerprint(n),
         leg: Leg(0),
         epoch: Epoch(epoch),
         holder: holder(name),
+        number: match purpose {
+            Purpose::Execute => 1,
+            Purpose::Recover => 2,
+        },
         client_order_id: fingerprint(n).client_order_id(Leg(0), &KeyFormat::default()),
         purpose,
         at: AT,
@@ -56,6 +61,11 @@ pub(crate) fn recover(n: u64, epoch: u64, name: &str) -> StoreCall {
     StoreCall::Claim(claim_for(n, epoch, name, Purpose::Recover))
 }
 
+/// Any attempt.
+pub(crate) fn nth(number: u32, n: u64, epoch: u64, name: &str, purpose: Purpose) -> StoreCall {
+    StoreCall::Claim(Claim { number, ..claim_for(n, epoch, name, purpose) })
+}
+
 pub(crate) fn outcome(n: u64, number: u32, name: &str, outcome: Outcome) -> StoreCall {
     StoreCall::RecordOutcome { fingerprint: fingerprint(n), leg: Leg(0), number, owner: holder(name), outcome, at: AT }
 }
@@ -64,8 +74,8 @@ pub(crate) fn conclude(n: u64, epoch: u64, name: &str, verdict: Verdict) -> Stor
     StoreCall::Conclude { fingerprint: fingerprint(n), epoch: Epoch(epoch), holder: holder(name), verdict, at: AT }
 }
 
-pub(crate) fn resolve(n: u64, resolution: Resolution) -> StoreCall {
-    StoreCall::Resolve { fingerprint: fingerprint(n), resolution, reason: "looked".into(), at: AT }
+pub(crate) fn resolve(n: u64, attempts: u32, resolution: Resolution) -> StoreCall {
+    StoreCall::Resolve { fingerprint: fingerprint(n), resolution, attempts, reason: "looked".into(), at: AT }
 }
 
 pub(crate) fn accepted() -> Outcome {

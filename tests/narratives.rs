@@ -1,0 +1,33 @@
+//! The stories that people read when something broke, as they read them. `cargo insta review` after a change that
+//! is meant; the trace hash is left out, because it changes with every word of the protocol.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use oncegate_sim::mutants::Mutant;
+use oncegate_sim::report::narrative;
+use oncegate_sim::runner::{Options, run};
+use oncegate_sim::scenario::read;
+
+fn told(name: &str, mutant: Option<Mutant>) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
+    let scenario = read::file(&path).unwrap_or_else(|bad| panic!("{bad}"));
+    let run = run(&scenario, Options { keep_story: true, mutant });
+    narrative::tell(&run).replace(&run.hash, "[hash]")
+}
+
+#[test]
+fn two_leaders_and_one_order() {
+    insta::assert_snapshot!(told("two-leaders-at-once", None));
+}
+
+#[test]
+fn two_leaders_and_two_orders_in_the_replaced_system() {
+    insta::assert_snapshot!(told("two-leaders-at-once", Some(Mutant::CheckThenAct)));
+}
+
+#[test]
+fn a_crash_between_order_and_outcome() {
+    insta::assert_snapshot!(told("crashed-after-the-order", None));
+}
