@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use oncegate_protocol::{
-    Call, Capabilities, Command, Epoch, Event, IdentityRule, InstanceId, LeaseReply, Leadership, Machine, Mono, Node,
+    Call, Capabilities, Command, Epoch, Event, IdentityRule, InstanceId, Leadership, LeaseReply, Machine, Mono, Node,
     NodeConfig, Now, Reply, Signal, StoreReply, Timing, Wall,
 };
 
@@ -94,7 +94,10 @@ fn steps(criterion: &mut Criterion) {
             }
             assert!(node.authority().is_some(), "it led all along");
             let mean = spent / u32::try_from(done).unwrap_or(u32::MAX);
-            assert!(mean < STEP_BOUND || steps < 1_000, "a step took {mean:?} on average, over the bound of {STEP_BOUND:?}");
+            assert!(
+                mean < STEP_BOUND || steps < 1_000,
+                "a step took {mean:?} on average, over the bound of {STEP_BOUND:?}"
+            );
             spent
         });
     });

@@ -135,7 +135,10 @@ fn main() {
     let (ours, theirs, idle) = (median(ours), median(theirs), median(idle));
     println!("simulated seconds per second, medians of {TURNS} turns, one core:");
     println!("  heartbeats of three clients, this world     {ours:>10.0}");
-    println!("  the same on turmoil::Sim at its 1 ms tick   {theirs:>10.0}   (this world is {:.0}x faster)", ours / theirs);
+    println!(
+        "  the same on turmoil::Sim at its 1 ms tick   {theirs:>10.0}   (this world is {:.0}x faster)",
+        ours / theirs
+    );
     let verdict = if idle >= BOUND { "within" } else { "BEYOND" };
     println!("  the whole default world, left alone         {idle:>10.0}   ({verdict} the bound of {BOUND:.0})");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::hosts::broker::{BrokerFault, BrokerHost};
-use crate::hosts::node::{DRIFT_BOUND_PPM, Heartbeats};
+use crate::hosts::node::{DRIFT_BOUND_PPM, Heartbeats, Nodes};
 use crate::hosts::redis::RedisHost;
 use crate::hosts::store::{StoreFault, StoreHost};
 use crate::scenario::{Fault, Scenario};
@@ -20,6 +20,7 @@ pub struct Nemesis {
     redis: Arc<RedisHost>,
     heartbeats: Arc<Heartbeats>,
     nodes: usize,
+    members: Arc<Nodes>,
     active: Mutex<Active>,
 }
 
@@ -52,8 +53,14 @@ impl Nemesis {
         redis: Arc<RedisHost>,
         heartbeats: Arc<Heartbeats>,
         nodes: usize,
+        members: Arc<Nodes>,
     ) -> Arc<Self> {
-        Arc::new(Self { world, store, broker, redis, heartbeats, nodes, active: Mutex::default() })
+        Arc::new(Self { world, store, broker, redis, heartbeats, nodes, members, active: Mutex::default() })
+    }
+
+    /// Whether the broker has a look-up.
+    pub fn broker_can_be_asked(&self) -> bool {
+        self.broker.can_be_asked()
     }
 
     /// Lets every fault of the scenario wait for its time or its point.
@@ -158,14 +165,15 @@ impl Nemesis {
             }),
             Fault::ClockStep { host: name, by } => host(name).map(|at| {
                 if at == self.redis.at {
-                    world.judge().gate_lease.clocks_out_of_bound();
+                    world.judge().gate_lease.clocks_out_of_bound(world.now());
                 }
+                world.judge().sends.clock_stepped(at, world.now());
                 world.hosts()[at].clock.step_wall(by.as_millis());
                 (format!("the wall clock of {} steps by {by}", self.name(at)), None)
             }),
             Fault::ClockDrift { host: name, ppm, .. } => host(name).map(|at| {
                 if ppm.abs() > DRIFT_BOUND_PPM {
-                    world.judge().gate_lease.clocks_out_of_bound();
+                    world.judge().gate_lease.clocks_out_of_bound(world.now() + fault.lasts());
                 }
                 world.hosts()[at].clock.set_rate(world.now(), *ppm);
                 (format!("the clock of {} runs {ppm} ppm fast", self.name(at)), Some(Undo::TrueRate(at)))
@@ -189,6 +197,16 @@ impl Nemesis {
             Fault::BrokerSilent { .. } => {
                 Some(("the broker places orders and does not answer".into(), Some(self.broker(BrokerFault::Silent))))
             }
+            Fault::BrokerRefuses { .. } => {
+                Some(("the broker refuses new orders".into(), Some(self.broker(BrokerFault::Refuses))))
+            }
+            Fault::BrokerConfused { .. } => {
+                Some(("the broker places orders and answers 500".into(), Some(self.broker(BrokerFault::Confused))))
+            }
+            Fault::StepDown { host: name } => host(name).filter(|at| *at < self.nodes).map(|at| {
+                self.members.step_down(at);
+                (format!("an operator asks {} to step down", self.name(at)), None)
+            }),
             Fault::BrokerOutage { .. } => Some(("the broker is out".into(), Some(self.broker(BrokerFault::Outage)))),
             Fault::BrokerLate { by, .. } => {
                 Some((format!("the broker is late by {by}"), Some(self.broker(BrokerFault::Late(by.get())))))
@@ -280,7 +298,7 @@ impl Nemesis {
     fn lose_redis_data_of(&self, host: usize) {
         if host == self.redis.at {
             self.redis.lose_data();
-            self.world.judge().gate_lease.redis_lost_data();
+            self.world.judge().gate_lease.redis_lost_data(self.world.now());
         }
     }
 

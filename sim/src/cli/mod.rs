@@ -125,7 +125,9 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
         }
     }
     match (found.failed, replay) {
-        (Some(seed), Some(replay)) => println!("seed {seed} breaks a promise; the smallest form found is kept. Replay:\n{replay}"),
+        (Some(seed), Some(replay)) => {
+            println!("seed {seed} breaks a promise; the smallest form found is kept. Replay:\n{replay}")
+        }
         _ => println!("every promise held in every run"),
     }
     Ok(end)
@@ -195,7 +197,10 @@ fn sign_off(plan: &Plan, as_json: bool) -> Result<End, read::BadInput> {
     if as_json {
         let word = if verdict.passed() { "PASS" } else { "FAIL" };
         let failure = verdict.story.as_ref().map(json::run);
-        println!("{}", json!({ "verdict": word, "phases": verdict.phases, "replay": verdict.replay, "failure": failure }));
+        println!(
+            "{}",
+            json!({ "verdict": word, "phases": verdict.phases, "replay": verdict.replay, "failure": failure })
+        );
     } else {
         print_verdict(&verdict);
     }
@@ -207,7 +212,9 @@ fn print_verdict(verdict: &Verdict) {
         println!("\n{}", narrative::tell(run));
     }
     if verdict.passed() {
-        println!("\nPASS: no promise was broken. What this means and what it does not: README.md, \"What a sign-off says\"");
+        println!(
+            "\nPASS: no promise was broken. What this means and what it does not: README.md, \"What a sign-off says\""
+        );
         return;
     }
     let failed: Vec<_> = verdict.phases.iter().filter(|phase| !phase.passed).collect();

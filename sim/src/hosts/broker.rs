@@ -1,5 +1,6 @@
 //! The broker host: HTTP/1.1 and a book of its own, which is the truth about what was executed.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::world::{World, locked};
 pub const PORT: u16 = 9000;
 /// After this long an accepted order is sure to be seen by a look-up.
 pub const VISIBLE_AFTER: Duration = Duration::from_secs(5);
+/// The longest time between a node's sending an order and this broker acting on it, as declared.
+pub const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 /// How long an accepted order really takes to be seen.
 const VISIBLE_LAG: Duration = Duration::from_secs(3);
 
@@ -48,12 +51,15 @@ pub struct BrokerHost {
     kind: BrokerKind,
     book: Mutex<Vec<Booked>>,
     faults: Mutex<Faults>,
+    refused: Mutex<BTreeSet<Fingerprint>>,
 }
 
 #[derive(Default)]
 struct Faults {
     silent: u32,
     outage: u32,
+    refuses: u32,
+    confused: u32,
     late: Vec<Duration>,
 }
 
@@ -64,6 +70,10 @@ pub enum BrokerFault {
     Silent,
     /// It answers 503 and places nothing.
     Outage,
+    /// It refuses every new order for good.
+    Refuses,
+    /// It places orders and answers 500.
+    Confused,
     /// It places orders this much later.
     Late(Duration),
 }
@@ -71,7 +81,7 @@ pub enum BrokerFault {
 impl BrokerHost {
     /// A broker with an empty book.
     pub fn new(at: usize, kind: BrokerKind) -> Self {
-        Self { at, kind, book: Mutex::default(), faults: Mutex::default() }
+        Self { at, kind, book: Mutex::default(), faults: Mutex::default(), refused: Mutex::default() }
     }
 
     /// Lets something go wrong.
@@ -80,6 +90,8 @@ impl BrokerHost {
         match fault {
             BrokerFault::Silent => faults.silent += 1,
             BrokerFault::Outage => faults.outage += 1,
+            BrokerFault::Refuses => faults.refuses += 1,
+            BrokerFault::Confused => faults.confused += 1,
             BrokerFault::Late(by) => faults.late.push(by),
         }
     }
@@ -90,12 +102,24 @@ impl BrokerHost {
         match fault {
             BrokerFault::Silent => faults.silent = faults.silent.saturating_sub(1),
             BrokerFault::Outage => faults.outage = faults.outage.saturating_sub(1),
+            BrokerFault::Refuses => faults.refuses = faults.refuses.saturating_sub(1),
+            BrokerFault::Confused => faults.confused = faults.confused.saturating_sub(1),
             BrokerFault::Late(by) => {
                 if let Some(at) = faults.late.iter().position(|late| *late == by) {
                     faults.late.remove(at);
                 }
             }
         }
+    }
+
+    /// Whether it has a look-up and does not deduplicate.
+    pub fn can_be_asked(&self) -> bool {
+        self.kind == BrokerKind::LooksUp
+    }
+
+    /// Which signals' orders it has refused for good.
+    pub fn refused(&self) -> BTreeSet<Fingerprint> {
+        locked(&self.refused).clone()
     }
 
     /// The book as it is.
@@ -113,7 +137,10 @@ impl BrokerHost {
         {
             drop(book);
             world.judge().sightings.saw(Sighting::OrderDeduplicated);
-            world.tell(self.at, What::Broker(format!("has {:?} already, as {}", booked.fingerprint, booked.broker_order_id)));
+            world.tell(
+                self.at,
+                What::Broker(format!("has {:?} already, as {}", booked.fingerprint, booked.broker_order_id)),
+            );
             return OrderAnswer::Duplicate { client_order_id: id, broker_order_id: booked.broker_order_id };
         }
         let booked = Booked {
@@ -127,7 +154,10 @@ impl BrokerHost {
         let broker_order_id = booked.broker_order_id.clone();
         book.push(booked.clone());
         drop(book);
-        world.tell(self.at, What::Broker(format!("EXECUTES {:?} as {broker_order_id} (epoch {})", order.fingerprint, order.epoch)));
+        world.tell(
+            self.at,
+            What::Broker(format!("EXECUTES {:?} as {broker_order_id} (epoch {})", order.fingerprint, order.epoch)),
+        );
         world.judge().at_most_once.booked(booked);
         nemesis.reach(Point::OrderBooked, self.at);
         OrderAnswer::Accepted { client_order_id: id, broker_order_id }
@@ -140,6 +170,16 @@ impl BrokerHost {
                     world.tell(self.at, What::Broker(format!("answers 503 to {:?}", order.fingerprint)));
                     world.judge().sightings.saw(Sighting::BrokerOutage);
                     return Some(Reply { status: 503, body: "maintenance".into() });
+                }
+                let known = self.kind == BrokerKind::Deduplicates
+                    && locked(&self.book).iter().any(|booked| booked.client_order_id == order.client_order_id);
+                if locked(&self.faults).refuses > 0 && !known {
+                    world.tell(self.at, What::Broker(format!("REFUSES {:?}", order.fingerprint)));
+                    world.judge().sightings.saw(Sighting::BrokerRefused);
+                    locked(&self.refused).insert(order.fingerprint);
+                    let refusal =
+                        OrderAnswer::Rejected { client_order_id: order.client_order_id, reason: "no margin".into() };
+                    return Some(Reply::new(422, &refusal));
                 }
                 let late = locked(&self.faults).late.iter().max().copied();
                 if let Some(by) = late {
@@ -155,6 +195,11 @@ impl BrokerHost {
                     return Some(placed_reply(&answer));
                 }
                 let answer = self.take(&world, &nemesis, &order);
+                if locked(&self.faults).confused > 0 {
+                    world.tell(self.at, What::Broker("answers 500".into()));
+                    world.judge().sightings.saw(Sighting::BrokerConfused);
+                    return Some(Reply { status: 500, body: "internal error".into() });
+                }
                 if locked(&self.faults).silent > 0 {
                     world.tell(self.at, What::Broker("does not answer".into()));
                     world.judge().sightings.saw(Sighting::BrokerSilent);
@@ -204,7 +249,7 @@ pub fn capabilities(kind: BrokerKind) -> Capabilities {
         BrokerKind::LooksUp => Capabilities::lookup_only(VISIBLE_AFTER),
         BrokerKind::Blind => Capabilities::blind(),
     };
-    Capabilities { longest_flight: Duration::from_secs(20), ..honest }
+    Capabilities { longest_flight: LONGEST_FLIGHT, ..honest }
 }
 
 /// One process of the broker.

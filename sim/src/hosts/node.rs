@@ -4,7 +4,10 @@
 //! store calls go through [`super::store::StoreLink`], and the ports are watched at named points.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +17,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use oncegate_coordinator::{BoxFuture, Broker, Clock, Connect, Driver, Handle, LeaseStore, Observer, Ports, SubmitError};
+use oncegate_coordinator::{
+    BoxFuture, Broker, Clock, Connect, Driver, Handle, LeaseStore, Observer, Ports, Stream, SubmitError,
+};
 use oncegate_http_broker::stream::HyperIo;
 use oncegate_http_broker::{HttpBroker, HttpBrokerConfig};
 use oncegate_protocol::broker::LookupAnswer;
@@ -24,6 +29,7 @@ use oncegate_protocol::{
     Order, Outcome, PortError, Timing,
 };
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use super::store::{StoreHost, StoreLink};
@@ -75,6 +81,14 @@ impl Nodes {
         locked(&self.0).get(&at).is_some_and(|(life, handle)| {
             !life.is_over() && handle.status().gate_open(life.host.clock.read(world.now()).mono)
         })
+    }
+
+    /// An operator asks that node to step down.
+    pub fn step_down(&self, at: usize) {
+        if let Some((_, handle)) = locked(&self.0).get(&at) {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.step_down("asked by an operator".into()).await });
+        }
     }
 
     /// The places of the nodes that ever ran.
@@ -133,12 +147,20 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         lookup_timeout: setup.timing.broker_timeout,
         bearer_token: None,
     };
+    let watched = WatchedConnect {
+        inner: connect,
+        world: Arc::clone(&world),
+        redis: Arc::clone(&setup.redis),
+        nemesis: Arc::clone(&setup.nemesis),
+        at,
+    };
+    let watched: Arc<dyn Connect> = Arc::new(watched);
     let broker = BrokerLink {
-        inner: HttpBroker::new(broker_config, connect, Arc::clone(&clock)).expect("the world's broker is well described"),
+        inner: HttpBroker::new(broker_config, watched, Arc::clone(&clock))
+            .expect("the world's broker is well described"),
         life: Arc::clone(&life),
         nemesis: Arc::clone(&setup.nemesis),
         world: Arc::clone(&world),
-        setup: Arc::clone(&setup),
     };
     let store = StoreLink {
         world: Arc::clone(&world),
@@ -149,13 +171,10 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         mutant: setup.mutant,
         seen: Mutex::new(0),
     };
-    let ports = Ports { clock: Arc::clone(&clock), lease: Arc::new(lease), store: Arc::new(store), broker: Arc::new(broker) };
-    let config = NodeConfig {
-        instance,
-        boot_nonce,
-        timing: setup.timing.clone(),
-        capabilities: setup.capabilities.clone(),
-    };
+    let ports =
+        Ports { clock: Arc::clone(&clock), lease: Arc::new(lease), store: Arc::new(store), broker: Arc::new(broker) };
+    let config =
+        NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
     let watch = Box::new(Watch { world: Arc::clone(&world), at });
     let (driver, handle) = Driver::new(machine, ports, &setup.timing, IdentityRule::default(), watch);
@@ -262,7 +281,73 @@ struct BrokerLink {
     life: Arc<Life>,
     nemesis: Arc<Nemesis>,
     world: Arc<World>,
-    setup: Arc<Setup>,
+}
+
+/// The way to the broker, watched: an order is judged when its first byte leaves, because between the port and
+/// that byte a host may stand still for as long as it likes.
+struct WatchedConnect {
+    inner: Arc<dyn Connect>,
+    world: Arc<World>,
+    redis: Arc<redis::RedisHost>,
+    nemesis: Arc<Nemesis>,
+    at: usize,
+}
+
+impl Connect for WatchedConnect {
+    fn connect<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let mut connecting = self.inner.connect(peer);
+            let begun = std::future::poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx))).await;
+            self.nemesis.reach(Point::BrokerConnecting, self.at);
+            let inner = match begun {
+                Poll::Ready(connected) => connected?,
+                Poll::Pending => connecting.await?,
+            };
+            let (world, redis) = (Arc::clone(&self.world), Arc::clone(&self.redis));
+            Ok(Box::new(WatchedStream { inner, world, redis, at: self.at, begun: false }) as Box<dyn Stream>)
+        })
+    }
+}
+
+struct WatchedStream {
+    inner: Box<dyn Stream>,
+    world: Arc<World>,
+    redis: Arc<redis::RedisHost>,
+    at: usize,
+    begun: bool,
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if matches!(written, Poll::Ready(Ok(1..)))
+            && !std::mem::replace(&mut self.begun, true)
+            && bytes.starts_with(b"POST")
+        {
+            let leased_to = self.redis.lease(&self.world);
+            let leased_to = leased_to.as_ref().map(|(holder, left)| (holder.as_str(), *left));
+            self.world.judge().gate_lease.sending(&self.world, self.at, leased_to);
+            if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
+                self.world.judge().truth.sent(fingerprint, self.world.now());
+            }
+            self.world.judge().sends.first_byte(&self.world, self.at, bytes);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 impl Broker for BrokerLink {
@@ -273,13 +358,15 @@ impl Broker for BrokerLink {
     fn place(&self, order: Order) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let at = self.life.host.at;
-            let leased_to = self.setup.redis.holder(&self.world);
-            self.world.judge().gate_lease.sending(&self.world, at, leased_to.as_deref());
             self.nemesis.reach(Point::OrderSending, at);
             self.life.running().await;
+            let fingerprint = order.fingerprint;
             let outcome = self.inner.place(order).await;
             self.nemesis.reach(Point::OrderAnswered, at);
             self.life.running().await;
+            if matches!(outcome, Outcome::Accepted(_)) {
+                self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
+            }
             outcome
         })
     }

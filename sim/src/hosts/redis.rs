@@ -2,18 +2,19 @@
 //! disk, so a process that ends takes the lease with it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::node::Nodes;
+use crate::nemesis::Nemesis;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, serve};
 use crate::world::anchor::Point;
 use crate::world::host::Life;
 use crate::world::stream::LifeListener;
 use crate::world::trace::What;
 use crate::world::{World, locked};
-use crate::nemesis::Nemesis;
 
 /// The key of the lease.
 pub const LEASE_KEY: &str = "oncegate:leader";
@@ -46,6 +47,13 @@ impl RedisHost {
         locked(&self.model).holder(LEASE_KEY, now_ms).map(|(holder, _)| holder)
     }
 
+    /// Whom the lease names now and for how much longer, by Redis's own clock.
+    pub fn lease(&self, world: &World) -> Option<(String, Duration)> {
+        let now_ms = wall_ms(world, self.at);
+        let (holder, left) = locked(&self.model).holder(LEASE_KEY, now_ms)?;
+        Some((holder, left.map_or(Duration::MAX, Duration::from_millis)))
+    }
+
     /// What was asked of it that it does not implement.
     pub fn unsupported(&self) -> Vec<String> {
         locked(&self.model).unsupported().to_vec()
@@ -58,7 +66,13 @@ fn wall_ms(world: &World, at: usize) -> u64 {
 }
 
 /// One process of the server.
-pub async fn process(world: Arc<World>, life: Arc<Life>, redis: Arc<RedisHost>, nodes: Arc<Nodes>, nemesis: Arc<Nemesis>) {
+pub async fn process(
+    world: Arc<World>,
+    life: Arc<Life>,
+    redis: Arc<RedisHost>,
+    nodes: Arc<Nodes>,
+    nemesis: Arc<Nemesis>,
+) {
     redis.lose_data();
     let Ok(listener) = LifeListener::bind(Arc::clone(&world), Arc::clone(&life), PORT).await else { return };
     let mut clients = FuturesUnordered::new();
@@ -104,6 +118,12 @@ impl Hook for Watch {
         if before != holder {
             let named = holder.as_deref().unwrap_or("nobody");
             self.world.tell(self.redis.at, What::Redis(format!("the lease names {named}")));
+        }
+        if mine
+            && let Some(holder) = command.holder
+            && matches!(script, "acquire" | "renew")
+        {
+            self.world.judge().leader_acts.named(holder, self.world.now());
         }
         let Some(node) = asked_by else { return };
         match script {

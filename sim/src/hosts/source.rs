@@ -52,12 +52,8 @@ impl Ledger {
             let fingerprint = Signal::read(&body, &IdentityRule::default())
                 .map(|signal| signal.fingerprint)
                 .expect("the sources of scenarios write well-formed signals");
-            let sent = Sent {
-                id: signal.id.clone(),
-                fingerprint,
-                expires: signal.good_for.is_some(),
-                acknowledged: None,
-            };
+            let sent =
+                Sent { id: signal.id.clone(), fingerprint, expires: signal.good_for.is_some(), acknowledged: None };
             (signal.id.clone(), sent)
         });
         Self(Mutex::new(sent.collect()))

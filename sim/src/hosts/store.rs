@@ -119,7 +119,14 @@ impl StoreHost {
     }
 
     /// Carries a call out, and shows the oracles what was committed.
-    fn commit(&self, world: &World, nemesis: &Arc<Nemesis>, node: usize, call: &StoreCall, mutant: Option<Mutant>) -> Result<StoreReply, PortError> {
+    fn commit(
+        &self,
+        world: &World,
+        nemesis: &Arc<Nemesis>,
+        node: usize,
+        call: &StoreCall,
+        mutant: Option<Mutant>,
+    ) -> Result<StoreReply, PortError> {
         let at = world.now();
         let mut db = locked(&self.db);
         let reply = match mutant.and_then(|mutant| mutant.store_call(&mut db, call)) {
@@ -132,7 +139,14 @@ impl StoreHost {
         match (call, &reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, state, .. }) => {
                 if *new {
-                    world.tell(self.at, What::Store(format!("stores {:?}, received by {}", signal.fingerprint, world.hosts()[node].name)));
+                    world.tell(
+                        self.at,
+                        What::Store(format!(
+                            "stores {:?}, received by {}",
+                            signal.fingerprint,
+                            world.hosts()[node].name
+                        )),
+                    );
                     reached = Some(Point::SignalStored);
                     self.change();
                 } else {
@@ -145,6 +159,9 @@ impl StoreHost {
                     world.judge().epochs.committed(at, &row);
                 }
                 if let StoreReply::Opened(epoch) = &reply {
+                    if let StoreCall::OpenEpoch { expected, .. } = call {
+                        world.judge().epochs.opened(at, *expected, *epoch);
+                    }
                     world.tell(self.at, What::Store(format!("opens epoch {epoch} for {}", world.hosts()[node].name)));
                     reached = Some(Point::EpochOpened);
                     if epoch.0 > 1 {
@@ -153,7 +170,15 @@ impl StoreHost {
                 }
             }
             (StoreCall::Claim(claim), StoreReply::Claimed { number }) => {
-                world.tell(self.at, What::Store(format!("claim {number} on {:?} by {}, epoch {}", claim.fingerprint, world.hosts()[node].name, claim.epoch)));
+                world.tell(
+                    self.at,
+                    What::Store(format!(
+                        "claim {number} on {:?} by {}, epoch {}",
+                        claim.fingerprint,
+                        world.hosts()[node].name,
+                        claim.epoch
+                    )),
+                );
                 if let Ok(row) = db.leadership() {
                     world.judge().fenced_claims.committed(at, claim, &row);
                 }
@@ -161,13 +186,31 @@ impl StoreHost {
             }
             (StoreCall::Claim(claim), StoreReply::Fenced(row)) => {
                 world.judge().sightings.saw(Sighting::ClaimFenced);
-                world.tell(self.at, What::Store(format!("REFUSES the claim on {:?} by {}: epoch {} is over, {} is open", claim.fingerprint, world.hosts()[node].name, claim.epoch, row.epoch)));
+                world.tell(
+                    self.at,
+                    What::Store(format!(
+                        "REFUSES the claim on {:?} by {}: epoch {} is over, {} is open",
+                        claim.fingerprint,
+                        world.hosts()[node].name,
+                        claim.epoch,
+                        row.epoch
+                    )),
+                );
             }
             (StoreCall::Claim(_), StoreReply::NotClaimed(_)) => world.judge().sightings.saw(Sighting::ClaimTaken),
-            (StoreCall::Heartbeat { .. }, StoreReply::Fenced(_)) => world.judge().sightings.saw(Sighting::HeartbeatFenced),
+            (StoreCall::Heartbeat { .. }, StoreReply::Fenced(_)) => {
+                world.judge().sightings.saw(Sighting::HeartbeatFenced)
+            }
             (StoreCall::RecordOutcome { fingerprint, outcome, .. }, StoreReply::State(state)) => {
                 let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
-                world.tell(self.at, What::Store(format!("{fingerprint:?} is {state} by the word of {} ({})", world.hosts()[node].name, brief(outcome))));
+                world.tell(
+                    self.at,
+                    What::Store(format!(
+                        "{fingerprint:?} is {state} by the word of {} ({})",
+                        world.hosts()[node].name,
+                        brief(outcome)
+                    )),
+                );
                 if let Ok(row) = db.leadership()
                     && let StoreCall::RecordOutcome { owner, .. } = call
                     && row.holder.as_ref() != Some(owner)
@@ -179,8 +222,16 @@ impl StoreHost {
             }
             (StoreCall::Conclude { fingerprint, verdict, .. }, StoreReply::State(state)) => {
                 let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
-                world.tell(self.at, What::Store(format!("{fingerprint:?} is {state}: {verdict:?} says {}", world.hosts()[node].name)));
+                world.tell(
+                    self.at,
+                    What::Store(format!("{fingerprint:?} is {state}: {verdict:?} says {}", world.hosts()[node].name)),
+                );
                 world.judge().sightings.saw(Sighting::of_verdict(verdict));
+                if reply == StoreReply::State(Some(oncegate_protocol::SignalState::Quarantined))
+                    && nemesis.broker_can_be_asked()
+                {
+                    world.judge().truth.given_up(*fingerprint, at);
+                }
             }
             _ => {}
         }
@@ -257,6 +308,15 @@ impl SignalStore for StoreLink {
     fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
         Box::pin(async move {
             let node = self.life.host.at;
+            match &call {
+                StoreCall::Claim(claim) => {
+                    self.world.judge().leader_acts.acts("claim", &claim.holder, self.world.now())
+                }
+                StoreCall::Heartbeat { holder, .. } => {
+                    self.world.judge().leader_acts.acts("say that it leads", holder, self.world.now());
+                }
+                _ => {}
+            }
             match &call {
                 StoreCall::Claim(_) => self.nemesis.reach(Point::ClaimSending, node),
                 StoreCall::RecordOutcome { .. } => self.nemesis.reach(Point::OutcomeSending, node),

@@ -85,7 +85,8 @@ impl CheckThenAct {
         if self.look.0 == Some(id) {
             self.look = (None, now.mono.plus(LOOK_EVERY));
             if let Reply::Store(Ok(StoreReply::Pending(records))) = reply {
-                let fresh = records.iter().filter(|r| r.state == SignalState::Received && !self.seen.contains(&r.fingerprint));
+                let fresh =
+                    records.iter().filter(|r| r.state == SignalState::Received && !self.seen.contains(&r.fingerprint));
                 self.waiting.extend(fresh.map(|record| (record.sequence, record.clone())));
             }
             return;
@@ -123,7 +124,11 @@ impl CheckThenAct {
                 let order = Order {
                     fingerprint,
                     leg: Leg(0),
-                    client_order_id: ClientOrderId::new(format!("run-{}-{}", now.wall.as_millis(), fingerprint.short())),
+                    client_order_id: ClientOrderId::new(format!(
+                        "run-{}-{}",
+                        now.wall.as_millis(),
+                        fingerprint.short()
+                    )),
                     epoch,
                     body: record.raw.clone(),
                     send_before: Mono::MAX,
@@ -202,9 +207,7 @@ impl Machine for CheckThenAct {
 /// The replaced system's database: a log, not a gate.
 pub(super) fn store_call(db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
     let (fingerprint, state, reply) = match call {
-        StoreCall::Claim(claim) => {
-            (claim.fingerprint, SignalState::Executing, StoreReply::Claimed { number: 1 })
-        }
+        StoreCall::Claim(claim) => (claim.fingerprint, SignalState::Executing, StoreReply::Claimed { number: 1 }),
         StoreCall::RecordOutcome { fingerprint, outcome, .. } => {
             let state = match outcome {
                 Outcome::Accepted(_) => SignalState::Executed,

@@ -20,6 +20,14 @@ pub struct Epochs {
 }
 
 impl Epochs {
+    /// An epoch was opened by who had last seen `expected`.
+    pub fn opened(&mut self, at: Duration, expected: Epoch, epoch: Epoch) {
+        if expected.next() != epoch {
+            let what = format!("epoch {epoch} was opened by who had last seen {expected}");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
     /// The row after a commit.
     pub fn committed(&mut self, at: Duration, row: &Leadership) {
         let mut object = |what: String| self.violations.push(Violation { oracle: NAME, at, what });

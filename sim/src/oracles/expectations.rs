@@ -31,6 +31,12 @@ pub fn judge(
     {
         object(format!("{} orders are in the broker's book, and {orders} were expected", book.len()));
     }
+    if *expect != Expect::default() {
+        // A drawn fault may wait in vain; one in a story has a part in it.
+        for point in reached.unstruck() {
+            object(format!("a fault waited for {} in vain", point.name()));
+        }
+    }
     for (id, state) in &expect.states {
         let fingerprint = sent.iter().find(|sent| sent.id == *id).map(|sent| sent.fingerprint);
         let record = stored.iter().find(|record| Some(record.fingerprint) == fingerprint);
@@ -41,7 +47,11 @@ pub fn judge(
     }
     for (point, least) in &expect.reached {
         if reached.count(*point) < *least {
-            object(format!("{} was reached {} times, and at least {least} was expected", point.name(), reached.count(*point)));
+            object(format!(
+                "{} was reached {} times, and at least {least} was expected",
+                point.name(),
+                reached.count(*point)
+            ));
         }
     }
     for (sighting, least) in &expect.seen {

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use oncegate_protocol::Timing;
+
 use super::Violation;
 use crate::hosts::node::Nodes;
 use crate::world::World;
@@ -14,37 +16,55 @@ use crate::world::World;
 /// The oracle's name.
 pub const NAME: &str = "gate-lease";
 
+/// By then every lease from before is over on every clock, and the promise is owed again.
+const LEASES_OVER: Duration = Duration::from_secs(15);
+
 /// Sees every grant of the lease and every send.
 #[derive(Default)]
 pub struct GateLease {
-    excused: bool,
+    excused_until: Duration,
     pub(super) violations: Vec<Violation>,
 }
 
 impl GateLease {
-    /// A clock was made to run outside of its bound, or Redis's to step.
-    pub fn clocks_out_of_bound(&mut self) {
-        self.excused = true;
+    /// A clock runs outside of its bound until then, or Redis's steps.
+    pub fn clocks_out_of_bound(&mut self, until: Duration) {
+        self.excused_until = self.excused_until.max(until + LEASES_OVER);
     }
 
     /// Redis forgot the lease.
-    pub fn redis_lost_data(&mut self) {
-        self.excused = true;
+    pub fn redis_lost_data(&mut self, at: Duration) {
+        self.excused_until = self.excused_until.max(at + LEASES_OVER);
     }
 
     /// The lease was granted to the node at `to`.
     pub fn granted(&mut self, world: &World, nodes: &Nodes, to: usize, at: Duration) {
-        let open: Vec<_> = nodes.places().into_iter().filter(|node| *node != to && nodes.gate_open(world, *node)).collect();
-        self.judge_grant(&world.hosts()[to].name, &open.iter().map(|n| world.hosts()[*n].name.clone()).collect::<Vec<_>>(), at);
+        let open: Vec<_> =
+            nodes.places().into_iter().filter(|node| *node != to && nodes.gate_open(world, *node)).collect();
+        self.judge_grant(
+            &world.hosts()[to].name,
+            &open.iter().map(|n| world.hosts()[*n].name.clone()).collect::<Vec<_>>(),
+            at,
+        );
     }
 
-    /// The node at `by` sends an order while the lease names `leased_to`.
-    pub fn sending(&mut self, world: &World, by: usize, leased_to: Option<&str>) {
-        self.judge_send(&world.hosts()[by].name, leased_to, world.now());
+    /// The first byte of an order leaves the node at `by` while the lease names somebody for so much longer.
+    pub fn sending(&mut self, world: &World, by: usize, lease: Option<(&str, Duration)>) {
+        let (by, at) = (&world.hosts()[by].name, world.now());
+        self.judge_send(by, lease.map(|(holder, _)| holder), at);
+        if let Some((holder, left)) = lease
+            && at >= self.excused_until
+            && holder.split(':').next() == Some(by)
+            && left < Timing::default().broker_timeout
+        {
+            let what =
+                format!("{by} sends an order while its lease lasts {left:?} only, less than the broker's time-out");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
     }
 
     fn judge_grant(&mut self, to: &str, open: &[String], at: Duration) {
-        if self.excused {
+        if at < self.excused_until {
             return;
         }
         for other in open {
@@ -55,7 +75,7 @@ impl GateLease {
 
     fn judge_send(&mut self, by: &str, leased_to: Option<&str>, at: Duration) {
         let named = leased_to.and_then(|holder| holder.split(':').next());
-        if !self.excused && named != Some(by) {
+        if at >= self.excused_until && named != Some(by) {
             let named = named.unwrap_or("nobody");
             let what = format!("{by} sends an order while the lease names {named}");
             self.violations.push(Violation { oracle: NAME, at, what });
@@ -81,7 +101,7 @@ mod tests {
         let mut oracle = GateLease::default();
         oracle.judge_grant("n2", &[], Duration::ZERO);
         oracle.judge_send("n1", Some("n1:00:1"), Duration::ZERO);
-        oracle.redis_lost_data();
+        oracle.redis_lost_data(Duration::ZERO);
         oracle.judge_send("n1", Some("n2:00:1"), Duration::ZERO);
         assert_eq!(oracle.violations, []);
     }

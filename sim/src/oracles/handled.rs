@@ -2,9 +2,10 @@
 //! end that its circumstances allow by the end of the healed phase. Reads the source's ledger, the store's rows
 //! and the broker's kind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oncegate_protocol::{SignalRecord, SignalState};
+use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
 
 use super::Violation;
 use crate::hosts::source::Sent;
@@ -14,7 +15,13 @@ use crate::scenario::BrokerKind;
 pub const NAME: &str = "handled";
 
 /// Judges the end of a run.
-pub fn judge(at: Duration, broker: BrokerKind, sent: &[Sent], stored: &[SignalRecord]) -> Vec<Violation> {
+pub fn judge(
+    at: Duration,
+    broker: BrokerKind,
+    refused: &BTreeSet<Fingerprint>,
+    sent: &[Sent],
+    stored: &[SignalRecord],
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut object = |what: String| violations.push(Violation { oracle: NAME, at, what });
     for signal in sent {
@@ -36,7 +43,8 @@ pub fn judge(at: Duration, broker: BrokerKind, sent: &[Sent], stored: &[SignalRe
                 object(format!("{} is still {state} at the end of the healed phase", signal.id));
             }
             SignalState::Executed => {}
-            SignalState::Failed => object(format!("{} is failed, but this broker refuses no order", signal.id)),
+            SignalState::Failed if refused.contains(&record.fingerprint) => {}
+            SignalState::Failed => object(format!("{} is failed, but the broker never refused it", signal.id)),
             SignalState::Expired if !signal.expires => object(format!("{} is expired, but has no deadline", signal.id)),
             SignalState::Expired => {}
             SignalState::Quarantined if record.attempts.is_empty() => {
@@ -54,8 +62,6 @@ pub fn judge(at: Duration, broker: BrokerKind, sent: &[Sent], stored: &[SignalRe
 
 #[cfg(test)]
 mod tests {
-    use oncegate_protocol::Fingerprint;
-
     use super::*;
 
     fn sent(acknowledged: bool, expires: bool) -> Sent {
@@ -79,7 +85,7 @@ mod tests {
     }
 
     fn objections(sent: Sent, stored: &[SignalRecord]) -> usize {
-        judge(Duration::ZERO, BrokerKind::Deduplicates, &[sent], stored).len()
+        judge(Duration::ZERO, BrokerKind::Deduplicates, &BTreeSet::new(), &[sent], stored).len()
     }
 
     #[test]

@@ -8,8 +8,11 @@ pub mod expectations;
 pub mod fenced_claims;
 pub mod gate_lease;
 pub mod handled;
+pub mod leader_acts;
+pub mod sends;
 pub mod sightings;
 pub mod store_agrees;
+pub mod truth;
 
 use std::time::Duration;
 
@@ -37,6 +40,14 @@ pub struct Judge {
     pub fenced_claims: fenced_claims::FencedClaims,
     /// An open gate means a held lease.
     pub gate_lease: gate_lease::GateLease,
+    /// Who acts as a leader has the lease, or had it a moment ago.
+    pub leader_acts: leader_acts::LeaderActs,
+    /// What was learned is kept.
+    pub truth: truth::Truth,
+    /// What is true of every order that leaves.
+    pub sends: sends::Sends,
+    /// Processes that panicked or ended by themselves: an invariant of the core said so.
+    pub processes: Vec<Violation>,
     /// What must be seen now and then, or nothing was tested.
     pub sightings: sightings::Sightings,
 }
@@ -44,19 +55,31 @@ pub struct Judge {
 impl Judge {
     /// Everything that was held against the run so far.
     pub fn violations(&self) -> Vec<Violation> {
-        let watching =
-            [&self.at_most_once.violations, &self.epochs.violations, &self.fenced_claims.violations, &self.gate_lease.violations];
+        let watching = [
+            &self.at_most_once.violations,
+            &self.epochs.violations,
+            &self.fenced_claims.violations,
+            &self.gate_lease.violations,
+            &self.sends.violations,
+            &self.leader_acts.violations,
+            &self.truth.violations,
+            &self.processes,
+        ];
         watching.into_iter().flatten().cloned().collect()
     }
 }
 
 /// The names of all oracles.
-pub const ORACLES: [&str; 7] = [
+pub const ORACLES: [&str; 11] = [
     at_most_once::NAME,
     handled::NAME,
     fenced_claims::NAME,
     epochs::NAME,
     store_agrees::NAME,
     gate_lease::NAME,
+    sends::NAME,
+    leader_acts::NAME,
+    truth::NAME,
     expectations::NAME,
+    crate::hosts::PROCESSES,
 ];

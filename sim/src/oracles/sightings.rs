@@ -42,13 +42,17 @@ pub enum Sighting {
     BrokerSilent,
     /// The broker answered 503.
     BrokerOutage,
+    /// The broker refused an order for good.
+    BrokerRefused,
+    /// The broker placed an order and answered 500.
+    BrokerConfused,
     /// The broker took its time.
     BrokerLate,
 }
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::TakenOver,
         Self::ClaimFenced,
         Self::ClaimTaken,
@@ -65,6 +69,8 @@ impl Sighting {
         Self::StoreReplyLost,
         Self::BrokerSilent,
         Self::BrokerOutage,
+        Self::BrokerRefused,
+        Self::BrokerConfused,
         Self::BrokerLate,
     ];
 
@@ -96,6 +102,8 @@ impl Sighting {
             Self::StoreReplyLost => "store-reply-lost",
             Self::BrokerSilent => "broker-silent",
             Self::BrokerOutage => "broker-outage",
+            Self::BrokerRefused => "broker-refused",
+            Self::BrokerConfused => "broker-confused",
             Self::BrokerLate => "broker-late",
         }
     }

@@ -23,12 +23,9 @@ pub fn tell(run: &Run) -> String {
             What::Healed(_) => '~',
             What::Violation(_) => 'X',
             What::Broker(_) => '$',
-            What::Notice(_)
-            | What::Reached(_)
-            | What::Life(_)
-            | What::Source(_)
-            | What::Store(_)
-            | What::Redis(_) => ' ',
+            What::Notice(_) | What::Reached(_) | What::Life(_) | What::Source(_) | What::Store(_) | What::Redis(_) => {
+                ' '
+            }
         };
         let who = &run.hosts[line.host];
         let _ = writeln!(text, "{:10.3} {mark}{who:7} {}", line.at.as_secs_f64(), about.name(&words(&line.what)));
@@ -40,7 +37,8 @@ pub fn tell(run: &Run) -> String {
     for signal in &run.signals {
         let state = signal.state.map_or("not stored", oncegate_protocol::SignalState::name);
         let orders = run.book.iter().filter(|booked| booked.fingerprint == signal.fingerprint).count();
-        let _ = writeln!(text, "{:>10} is {state}, with {orders} order{}", signal.id, if orders == 1 { "" } else { "s" });
+        let _ =
+            writeln!(text, "{:>10} is {state}, with {orders} order{}", signal.id, if orders == 1 { "" } else { "s" });
     }
     for violation in &run.violations {
         let _ = writeln!(text, "\nBROKEN {}: {}", violation.oracle, about.name(&violation.what));
@@ -58,7 +56,8 @@ struct Focus<'a> {
 
 impl<'a> Focus<'a> {
     fn of(run: &'a Run) -> Self {
-        let mentions = |text: &str, id: &str, short: &str| text.contains(short) || text.split(' ').any(|word| word == id);
+        let mentions =
+            |text: &str, id: &str, short: &str| text.contains(short) || text.split(' ').any(|word| word == id);
         let (about, others): (Vec<_>, Vec<_>) = run.signals.iter().partition(|signal| {
             let short = signal.fingerprint.short();
             run.violations.iter().any(|violation| mentions(&violation.what, &signal.id, &short))

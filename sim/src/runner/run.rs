@@ -139,6 +139,7 @@ impl Parts {
             Arc::clone(&redis),
             Arc::clone(&heartbeats),
             spec.nodes,
+            Arc::clone(&nodes),
         );
         nemesis.arm(scenario);
 
@@ -203,8 +204,9 @@ impl Parts {
         let (book, sent) = (self.broker.book(), self.ledger.signals());
         let mut judge = world.judge();
         let mut violations = judge.violations();
-        violations.extend(handled::judge(at, scenario.world.broker, &sent, &stored));
+        violations.extend(handled::judge(at, scenario.world.broker, &self.broker.refused(), &sent, &stored));
         violations.extend(store_agrees::judge(at, &book, &stored));
+        violations.extend(judge.truth.judge(at, &stored));
         let sightings = std::mem::take(&mut judge.sightings);
         drop(judge);
         violations.extend(expectations::judge(

@@ -78,8 +78,9 @@ impl Verdict {
 /// [`read::BadInput`] for the folder or its first bad file.
 pub fn recorded(folder: &Path) -> Result<Vec<(PathBuf, Scenario)>, read::BadInput> {
     let bad = |what: String| read::BadInput { file: folder.display().to_string(), line: None, what };
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| bad(format!("can't be read: {e}; run this in the workspace, or name a folder with --scenarios")))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        bad(format!("can't be read: {e}; run this in the workspace, or name a folder with --scenarios"))
+    })?;
     let mut paths: Vec<_> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())

@@ -14,6 +14,8 @@ use crate::world::rng::Rng;
 const SIGNALS: usize = 5;
 /// How many things go wrong at most in one run.
 const FAULTS: usize = 8;
+/// Anchors at renewals count to this many: most of a fault phase.
+const MOST_RENEWALS: u32 = 180;
 
 /// The scenario of `seed`: the same on any machine, for one version of this crate and its dependencies.
 pub fn draw(seed: u64) -> Scenario {
@@ -33,7 +35,9 @@ pub fn scenario(signals: RangeInclusive<usize>) -> impl Strategy<Value = Scenari
     let world = WorldSpec::default();
     let faults_end = world.faults_for.as_millis();
     let signals = prop::collection::vec(signal(world.nodes, faults_end), signals);
-    let faults = prop::collection::vec(fault_spec(world.nodes, faults_end), 0..=FAULTS);
+    let single = fault_spec(world.nodes, faults_end).prop_map(|spec| vec![spec]);
+    let story = prop_oneof![9 => single, 1 => stale_trust()];
+    let faults = prop::collection::vec(story, 0..=FAULTS).prop_map(|stories| stories.concat());
     (broker(), signals, faults, any::<u32>()).prop_map(move |(broker, mut signals, faults, seed)| {
         signals.sort_by_key(|signal| signal.at);
         for (signal, number) in signals.iter_mut().zip(1..) {
@@ -100,6 +104,7 @@ fn fault_spec(nodes: usize, faults_end: i64) -> impl Strategy<Value = FaultSpec>
         Point::ClaimSending,
         Point::Claimed,
         Point::OrderSending,
+        Point::BrokerConnecting,
         Point::OrderBooked,
         Point::OrderAnswered,
         Point::OutcomeSending,
@@ -107,12 +112,31 @@ fn fault_spec(nodes: usize, faults_end: i64) -> impl Strategy<Value = FaultSpec>
     ]);
     let point = prop_oneof![3 => at_work, 1 => prop::sample::select(&Point::ALL[..])];
     let fault = prop_oneof![2 => stopping_fault(), 3 => fault(nodes, true)];
-    let anchored = (point, 1..=5_u32, fault).prop_map(|(point, nth, fault)| FaultSpec {
+    let anchored = (point, 1..=5_u32, 1..=MOST_RENEWALS, fault).prop_map(|(point, nth, renewal, fault)| FaultSpec {
         at: None,
-        when: Some(Anchor { point, nth, by: None }),
+        // What happens every two seconds would else only ever be struck in the first ten.
+        when: Some(Anchor { point, nth: if point == Point::LeaseRenewed { renewal } else { nth }, by: None }),
         fault,
     });
     prop_oneof![timed, anchored]
+}
+
+/// A leader whose lease runs out while it stands still or can't renew: what its trust is counted from, and how
+/// much is taken off it, shows only then.
+fn stale_trust() -> impl Strategy<Value = Vec<FaultSpec>> {
+    let actor = || "@actor".to_owned();
+    let there = (secs(2..=7), secs(15..=40)).prop_map(move |(stands, lasts)| {
+        let cut = Fault::OneWay { from: actor(), to: "redis".into(), lasts };
+        vec![Fault::Pause { host: actor(), lasts: stands }, cut]
+    });
+    let apart = secs(12..=30).prop_map(move |stands| {
+        let drift = |host: &str, ppm| Fault::ClockDrift { host: host.to_owned(), ppm, lasts: Span::secs(60) };
+        vec![drift("redis", 5_000), drift("@actor", -5_000), Fault::Pause { host: actor(), lasts: stands }]
+    });
+    (1..=MOST_RENEWALS, prop_oneof![there, apart]).prop_map(|(nth, faults)| {
+        let when = Some(Anchor { point: Point::LeaseRenewed, nth, by: None });
+        faults.into_iter().map(|fault| FaultSpec { at: None, when: when.clone(), fault }).collect()
+    })
 }
 
 /// What stops a node in the middle of what it does: paused, dead, or parted from whom it talks to, mostly for
@@ -142,12 +166,14 @@ fn fault(nodes: usize, anchored: bool) -> impl Strategy<Value = Fault> {
     let step = prop_oneof![3 => secs(-60..=60).boxed(), 1 => secs(-7_200..=7_200).boxed()];
     let drift = prop_oneof![3 => -5_000_i64..=5_000, 1 => -60_000_i64..=60_000];
     prop_oneof![
-        (node.clone(), service.clone(), lasts.clone()).prop_map(|(a, b, lasts)| Fault::Partition { between: [a, b], lasts }),
+        (node.clone(), service.clone(), lasts.clone())
+            .prop_map(|(a, b, lasts)| Fault::Partition { between: [a, b], lasts }),
         (node.clone(), service.clone(), any::<bool>(), lasts.clone()).prop_map(|(a, b, there, lasts)| {
             let (from, to) = if there { (a, b) } else { (b, a) };
             Fault::OneWay { from, to, lasts }
         }),
-        (prop_oneof![4 => node.clone(), 1 => service], lasts.clone()).prop_map(|(host, lasts)| Fault::Isolate { host, lasts }),
+        (prop_oneof![4 => node.clone(), 1 => service], lasts.clone())
+            .prop_map(|(host, lasts)| Fault::Isolate { host, lasts }),
         (process.clone(), secs(1..=30)).prop_map(|(host, down)| Fault::Crash { host, down }),
         (process.clone(), secs(1..=30)).prop_map(|(host, down)| Fault::PowerLoss { host, down }),
         (process, lasts.clone()).prop_map(|(host, lasts)| Fault::Pause { host, lasts }),
@@ -162,6 +188,9 @@ fn fault(nodes: usize, anchored: bool) -> impl Strategy<Value = Fault> {
         (span(200..=6_000), secs(1..=30)).prop_map(|(by, lasts)| Fault::StoreSlow { by, lasts }),
         secs(5..=40).prop_map(|lasts| Fault::BrokerSilent { lasts }),
         secs(5..=40).prop_map(|lasts| Fault::BrokerOutage { lasts }),
+        secs(5..=40).prop_map(|lasts| Fault::BrokerRefuses { lasts }),
+        secs(5..=40).prop_map(|lasts| Fault::BrokerConfused { lasts }),
+        prop_oneof![3 => Just(at_work.to_owned()), 1 => node_name(nodes)].prop_map(|host| Fault::StepDown { host }),
         (secs(1..=15), secs(5..=40)).prop_map(|(by, lasts)| Fault::BrokerLate { by, lasts }),
     ]
 }

@@ -254,6 +254,23 @@ pub enum Fault {
         #[serde(rename = "for")]
         lasts: Span,
     },
+    /// The broker refuses every new order for good.
+    BrokerRefuses {
+        /// For how long.
+        #[serde(rename = "for")]
+        lasts: Span,
+    },
+    /// The broker places orders and answers 500.
+    BrokerConfused {
+        /// For how long.
+        #[serde(rename = "for")]
+        lasts: Span,
+    },
+    /// An operator asks a node to step down.
+    StepDown {
+        /// Which.
+        host: String,
+    },
     /// The broker takes orders into its book late, whether or not the sender still waits.
     BrokerLate {
         /// By how much.
@@ -316,9 +333,11 @@ impl Fault {
             | Self::StoreSlow { lasts, .. }
             | Self::BrokerSilent { lasts }
             | Self::BrokerOutage { lasts }
+            | Self::BrokerRefuses { lasts }
+            | Self::BrokerConfused { lasts }
             | Self::BrokerLate { lasts, .. } => lasts.get(),
             Self::Crash { down, .. } | Self::PowerLoss { down, .. } => down.get(),
-            Self::ClockStep { .. } | Self::RedisLosesData => Duration::ZERO,
+            Self::ClockStep { .. } | Self::StepDown { .. } | Self::RedisLosesData => Duration::ZERO,
         }
     }
 
@@ -333,12 +352,17 @@ impl Fault {
             | Self::Pause { host, .. }
             | Self::PauseHeartbeats { host, .. }
             | Self::ClockStep { host, .. }
+            | Self::StepDown { host }
             | Self::ClockDrift { host, .. } => vec![host],
-            Self::StoreFails { host, .. } | Self::StoreLosesReplies { host, .. } => host.iter().map(String::as_str).collect(),
+            Self::StoreFails { host, .. } | Self::StoreLosesReplies { host, .. } => {
+                host.iter().map(String::as_str).collect()
+            }
             Self::RedisLosesData
             | Self::StoreSlow { .. }
             | Self::BrokerSilent { .. }
             | Self::BrokerOutage { .. }
+            | Self::BrokerRefuses { .. }
+            | Self::BrokerConfused { .. }
             | Self::BrokerLate { .. } => Vec::new(),
         }
     }
@@ -361,6 +385,9 @@ impl Fault {
             Self::StoreSlow { .. } => "store-slow",
             Self::BrokerSilent { .. } => "broker-silent",
             Self::BrokerOutage { .. } => "broker-outage",
+            Self::BrokerRefuses { .. } => "broker-refuses",
+            Self::BrokerConfused { .. } => "broker-confused",
+            Self::StepDown { .. } => "step-down",
             Self::BrokerLate { .. } => "broker-late",
         }
     }

@@ -7,6 +7,8 @@ use std::path::Path;
 use oncegate_protocol::SignalState;
 use toml::de::{DeTable, DeValue};
 
+use crate::world::anchor::Point;
+
 use super::{Fault, FaultSpec, Scenario, Span, WorldSpec};
 
 /// The shortest healed phase in which every promise can be kept.
@@ -253,6 +255,11 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
                     format!("nobody called {by:?} reaches points: name one of {}, broker", nodes.join(", ")),
                 ));
             }
+            let at_the_broker = anchor.point == Point::OrderBooked;
+            if anchor.by.as_ref().is_some_and(|by| at_the_broker != (by == "broker")) {
+                let who = if at_the_broker { "the broker" } else { "a node" };
+                return Err(("when", format!("{} is reached by {who}: leave by out", anchor.point.name())));
+            }
         }
     }
     for host in fault.hosts() {
@@ -266,7 +273,7 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
     if same {
         return Err(("do", "a host can't be parted from itself: name two".into()));
     }
-    let instant = matches!(fault, Fault::ClockStep { .. } | Fault::RedisLosesData);
+    let instant = matches!(fault, Fault::ClockStep { .. } | Fault::StepDown { .. } | Fault::RedisLosesData);
     if !instant && lasts <= Span::default() {
         return Err(("do", format!("{} must last longer than 0s", fault.name())));
     }

@@ -24,6 +24,8 @@ pub enum Point {
     Claimed,
     /// A node is about to hand an order to its connection.
     OrderSending,
+    /// A node has asked for a connection to the broker, and has not written to it.
+    BrokerConnecting,
     /// The broker took an order into its book; the answer has not left.
     OrderBooked,
     /// A node has the broker's answer.
@@ -38,7 +40,7 @@ pub enum Point {
 
 impl Point {
     /// All points, in the order in which a signal meets them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LeaseGranted,
         Self::LeaseRenewed,
         Self::EpochOpened,
@@ -46,6 +48,7 @@ impl Point {
         Self::ClaimSending,
         Self::Claimed,
         Self::OrderSending,
+        Self::BrokerConnecting,
         Self::OrderBooked,
         Self::OrderAnswered,
         Self::OutcomeSending,
@@ -63,6 +66,7 @@ impl Point {
             Self::ClaimSending => "claim-sending",
             Self::Claimed => "claimed",
             Self::OrderSending => "order-sending",
+            Self::BrokerConnecting => "broker-connecting",
             Self::OrderBooked => "order-booked",
             Self::OrderAnswered => "order-answered",
             Self::OutcomeSending => "outcome-sending",
@@ -77,6 +81,7 @@ impl Point {
 pub struct Anchors {
     waiting: Vec<Waiting>,
     reached: BTreeMap<Point, u64>,
+    unstruck: Vec<Point>,
 }
 
 struct Waiting {
@@ -109,9 +114,14 @@ impl Anchors {
         due
     }
 
-    /// The fault phase is over: what still waits is dropped. How many there were.
-    pub fn drop_waiting(&mut self) -> usize {
-        std::mem::take(&mut self.waiting).len()
+    /// The fault phase is over: what still waits never strikes.
+    pub fn drop_waiting(&mut self) {
+        self.unstruck = std::mem::take(&mut self.waiting).iter().map(|waiting| waiting.point).collect();
+    }
+
+    /// The points for which faults waited in vain.
+    pub fn unstruck(&self) -> &[Point] {
+        &self.unstruck
     }
 
     /// How often a point was reached.

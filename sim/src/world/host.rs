@@ -52,7 +52,7 @@ pub struct Life {
 }
 
 impl Host {
-    pub(super) fn new(at: usize, name: &str, net: HostId) -> Arc<Self> {
+    pub(crate) fn new(at: usize, name: &str, net: HostId) -> Arc<Self> {
         // Hosts were not booted together: a lease must not depend on it.
         let age = std::time::Duration::from_secs(1_000 + 777 * at as u64);
         Arc::new(Self {

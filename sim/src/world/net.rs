@@ -112,7 +112,11 @@ impl Net {
                 delivered = true;
                 let mut trace = world.trace();
                 if let Transport::Tcp(segment) = &packet.payload {
-                    trace.mix(now, to, &(from, segment.seq, segment.payload.len(), segment.flags.fin, segment.flags.rst));
+                    trace.mix(
+                        now,
+                        to,
+                        &(from, segment.seq, segment.payload.len(), segment.flags.fin, segment.flags.rst),
+                    );
                 }
                 drop(trace);
                 self.guard.deliver(packet);
@@ -237,4 +241,3 @@ async fn sleep_until_some(world: &World, at: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
-

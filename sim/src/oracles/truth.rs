@@ -1,0 +1,103 @@
+//! What a process has learned is kept: an acceptance that it heard of is in the store by the end, if it lived on,
+//! whoever led by then. And nobody gives an order up that may still be found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
+
+use super::Violation;
+use crate::hosts::broker::LONGEST_FLIGHT;
+use crate::world::host::Life;
+
+/// The oracle's name.
+pub const NAME: &str = "truth";
+
+/// By how much a doubt may have begun before the last send of a deposed leader.
+const HEAD_START: Duration = Duration::from_secs(6);
+
+/// Sees what nodes send and hear, and what they give up.
+#[derive(Default)]
+pub struct Truth {
+    accepted: BTreeMap<Fingerprint, Vec<Arc<Life>>>,
+    sent: BTreeMap<Fingerprint, Duration>,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl Truth {
+    /// A node hands an order to its connection.
+    pub fn sent(&mut self, fingerprint: Fingerprint, at: Duration) {
+        self.sent.insert(fingerprint, at);
+    }
+
+    /// A process has heard that the broker has the order.
+    pub fn accepted(&mut self, fingerprint: Fingerprint, by: Arc<Life>) {
+        self.accepted.entry(fingerprint).or_default().push(by);
+    }
+
+    /// An order was given to a human, on a broker that can be asked.
+    pub fn given_up(&mut self, fingerprint: Fingerprint, at: Duration) {
+        if let Some(sent) = self.sent.get(&fingerprint)
+            && at + HEAD_START < *sent + LONGEST_FLIGHT
+        {
+            let what = format!("{fingerprint:?} is given up {:.3}s after it was sent", (at - *sent).as_secs_f64());
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    /// Judges the end of a run.
+    pub fn judge(&self, at: Duration, stored: &[SignalRecord]) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (fingerprint, lives) in &self.accepted {
+            let Some(life) = lives.iter().find(|life| !life.is_over()) else { continue };
+            let state = stored.iter().find(|record| record.fingerprint == *fingerprint).map(|record| record.state);
+            if state != Some(SignalState::Executed) {
+                let state = state.map_or("not stored", SignalState::name);
+                let what = format!("{} heard that {fingerprint:?} was accepted, and it is {state}", life.host.name);
+                violations.push(Violation { oracle: NAME, at, what });
+            }
+        }
+        violations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::host::Host;
+
+    fn stored(state: SignalState) -> SignalRecord {
+        SignalRecord {
+            fingerprint: Fingerprint::of_bytes(b"s"),
+            sequence: 1,
+            state,
+            raw: Vec::new(),
+            expires_at: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_acceptance_that_was_heard_and_forgotten_is_seen() {
+        let host = Host::new(0, "n1", turmoil_net::Net::new().add_host("10.0.0.1"));
+        let mut oracle = Truth::default();
+        oracle.accepted(Fingerprint::of_bytes(b"s"), host.start());
+        assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Executed)]), []);
+        assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Quarantined)]).len(), 1);
+        assert_eq!(oracle.judge(Duration::ZERO, &[]).len(), 1);
+        // What died with its process can't be held against it.
+        host.take_down();
+        assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Quarantined)]), []);
+    }
+
+    #[test]
+    fn an_order_that_is_given_up_too_soon_is_seen() {
+        let mut oracle = Truth::default();
+        oracle.sent(Fingerprint::of_bytes(b"s"), Duration::from_secs(10));
+        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(30));
+        assert_eq!(oracle.violations, []);
+        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(11));
+        assert_eq!(oracle.violations.len(), 1);
+    }
+}
