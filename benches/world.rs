@@ -4,6 +4,8 @@
 //! traffic on both: three clients of one server, each sending a small request every two seconds and waiting for
 //! the answer. The third figure is the whole default world (production nodes, Redis, store, broker) left alone.
 
+#![allow(clippy::disallowed_methods)] // A bench measures real time.
+
 use std::time::{Duration, Instant};
 
 use oncegate_sim::runner::{Options, run};
@@ -124,7 +126,6 @@ fn idle_world() -> f64 {
     speed(run.simulated, began.elapsed())
 }
 
-#[allow(clippy::disallowed_methods)] // Measures real time.
 fn main() {
     let (mut ours, mut theirs, mut idle) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
