@@ -1,7 +1,7 @@
 //! A run as data: the world, the signals and what goes wrong.
 //!
-//! A scenario is drawn from a seed ([`generate`]), or written by hand or by a failing run as TOML ([`read`],
-//! [`write`]); either way it determines the run completely.
+//! A scenario is drawn from a seed ([`generate`]), or written by hand or by a failing run as TOML ([`mod@read`],
+//! [`mod@write`]); either way it determines the run completely.
 
 pub mod generate;
 pub mod read;
