@@ -7,8 +7,9 @@ use std::path::Path;
 
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::report::narrative;
+use oncegate_sim::runner::explore::{self, Sweep};
 use oncegate_sim::runner::{Options, run};
-use oncegate_sim::scenario::read;
+use oncegate_sim::scenario::{generate, read};
 
 fn told(name: &str, mutant: Option<Mutant>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
@@ -30,4 +31,18 @@ fn two_leaders_and_two_orders_in_the_replaced_system() {
 #[test]
 fn a_crash_between_order_and_outcome() {
     insta::assert_snapshot!(told("crashed-after-the-order", None));
+}
+
+/// What the README quotes is what its command prints; the trace hash and the first processes aside.
+#[test]
+fn the_readme_shows_what_its_command_prints() {
+    let mutant = Mutant::CheckThenAct;
+    let found = explore::sweep(Sweep::new(50, 1).with_mutant(Some(mutant)), "readme");
+    let seed = found.failed.expect("the planted bug is caught within 50 runs");
+    let (_, run) = explore::simplify(&generate::draw(seed), Some(mutant), Some(mutant.against()));
+    let readme = include_str!("../README.md");
+    for line in narrative::tell(&run).lines() {
+        let left_out = line.starts_with("trace hash") || line.ends_with("process 1 starts");
+        assert!(left_out || readme.contains(line.trim_end()), "README.md lacks: {line}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::oracles::Violation;
 use crate::runner::Run;
 use crate::world::trace::{Line, What};
 
@@ -13,7 +14,17 @@ pub fn tell(run: &Run) -> String {
     let about = Focus::of(run);
     let _ = writeln!(text, "\n   seconds  who     what");
     let mut left_out = 0;
+    let mut seen: Vec<_> = run.violations.iter().collect();
+    seen.sort_by_key(|violation| violation.at);
+    let mut seen = seen.into_iter().peekable();
     for line in &run.story {
+        // Told where they happened, not where the judges were heard.
+        while let Some(violation) = seen.next_if(|violation| violation.at < line.at) {
+            tell_violation(&mut text, violation, &about);
+        }
+        if matches!(line.what, What::Violation(_)) {
+            continue;
+        }
         if !about.wants(line) {
             left_out += 1;
             continue;
@@ -21,14 +32,20 @@ pub fn tell(run: &Run) -> String {
         let mark = match &line.what {
             What::Fault(_) => '!',
             What::Healed(_) => '~',
-            What::Violation(_) => 'X',
             What::Broker(_) => '$',
-            What::Notice(_) | What::Reached(_) | What::Life(_) | What::Source(_) | What::Store(_) | What::Redis(_) => {
-                ' '
-            }
+            What::Notice(_)
+            | What::Reached(_)
+            | What::Life(_)
+            | What::Source(_)
+            | What::Store(_)
+            | What::Redis(_)
+            | What::Violation(_) => ' ',
         };
         let who = &run.hosts[line.host];
         let _ = writeln!(text, "{:10.3} {mark}{who:7} {}", line.at.as_secs_f64(), about.name(&words(&line.what)));
+    }
+    for violation in seen {
+        tell_violation(&mut text, violation, &about);
     }
     if left_out > 0 {
         let _ = writeln!(text, "            ({left_out} lines about other signals are left out)");
@@ -45,6 +62,11 @@ pub fn tell(run: &Run) -> String {
     }
     let _ = writeln!(text, "\ntrace hash {}", run.hash);
     text
+}
+
+fn tell_violation(text: &mut String, violation: &Violation, about: &Focus<'_>) {
+    let (at, oracle) = (violation.at.as_secs_f64(), violation.oracle);
+    let _ = writeln!(text, "{at:10.3} Xoracle  {oracle}: {}", about.name(&violation.what));
 }
 
 /// Which signals the story is about.
