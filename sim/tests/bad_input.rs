@@ -44,7 +44,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "typo in a fault's name",
         "name = \"x\"\n[[fault]]\nat = \"1s\"\ndo = { pauze = { host = \"n1\", for = \"5s\" } }\n",
-        "x.toml:4: unknown name `pauze`, expected one of `partition`, `one-way`, `isolate`, `crash`, `power-loss`, `pause`, `pause-heartbeats`, `clock-step`, `clock-drift`, `redis-loses-data`, `store-fails`, `store-loses-replies`, `store-slow`, `broker-silent`, `broker-outage`, `broker-late`",
+        "x.toml:4: unknown name `pauze`, expected one of `partition`, `one-way`, `isolate`, `crash`, `power-loss`, `pause`, `pause-heartbeats`, `clock-step`, `clock-drift`, `redis-loses-data`, `store-fails`, `store-loses-replies`, `store-slow`, `broker-silent`, `broker-outage`, `broker-refuses`, `broker-confused`, `step-down`, `broker-late`",
     ),
     (
         "typo in a fault's member, lines below",
@@ -60,6 +60,11 @@ const SLIPS: &[(&str, &str, &str)] = &[
         "a fault without members",
         "name = \"x\"\n[[fault]]\nat = \"1s\"\ndo = \"pause\"\n",
         "x.toml:4: this fault has members: write e.g. do = { crash = { host = \"@leader\", down = \"20s\" } }; scenarios/README.md shows every form",
+    ),
+    (
+        "an order booked by a node",
+        "name = \"x\"\n[[fault]]\nwhen = { point = \"order-booked\", by = \"n1\" }\ndo = { crash = { host = \"@leader\", down = \"1s\" } }\n",
+        "x.toml:3: order-booked is reached by the broker: leave by out",
     ),
     (
         "two faults in one",
@@ -79,7 +84,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "unknown point",
         "name = \"x\"\n[[fault]]\nwhen = { point = \"claim\" }\ndo = \"redis-loses-data\"\n",
-        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`",
+        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `broker-connecting`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`",
     ),
     (
         "unknown broker",
@@ -89,7 +94,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "unknown sighting",
         "name = \"x\"\n[expect]\nseen = { fenced = 1 }\n",
-        "x.toml:3: unknown name `fenced`, expected one of `taken-over`, `claim-fenced`, `claim-taken`, `heartbeat-fenced`, `signal-repeated`, `intake-refused`, `deposed-truth`, `order-deduplicated`, `order-not-found`, `found-by-lookup`, `quarantined`, `expired`, `store-failed`, `store-reply-lost`, `broker-silent`, `broker-outage`, `broker-late`",
+        "x.toml:3: unknown name `fenced`, expected one of `taken-over`, `claim-fenced`, `claim-taken`, `heartbeat-fenced`, `signal-repeated`, `intake-refused`, `deposed-truth`, `order-deduplicated`, `order-not-found`, `found-by-lookup`, `quarantined`, `expired`, `store-failed`, `store-reply-lost`, `broker-silent`, `broker-outage`, `broker-refused`, `broker-confused`, `broker-late`",
     ),
     (
         "a time without unit",
