@@ -63,6 +63,7 @@ pub fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracles::fixture::stored;
 
     fn sent(acknowledged: bool, expires: bool) -> Sent {
         Sent {
@@ -70,17 +71,6 @@ mod tests {
             fingerprint: Fingerprint::of_bytes(b"s"),
             expires,
             acknowledged: acknowledged.then_some(Duration::ZERO),
-        }
-    }
-
-    fn stored(state: SignalState) -> SignalRecord {
-        SignalRecord {
-            fingerprint: Fingerprint::of_bytes(b"s"),
-            sequence: 1,
-            state,
-            raw: Vec::new(),
-            expires_at: None,
-            attempts: Vec::new(),
         }
     }
 

@@ -83,3 +83,21 @@ pub const ORACLES: [&str; 11] = [
     expectations::NAME,
     crate::hosts::PROCESSES,
 ];
+
+/// What the tests of several oracles stand on.
+#[cfg(test)]
+mod fixture {
+    use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
+
+    /// The row of a signal whose fingerprint is that of `s`.
+    pub(super) fn stored(state: SignalState) -> SignalRecord {
+        SignalRecord {
+            fingerprint: Fingerprint::of_bytes(b"s"),
+            sequence: 1,
+            state,
+            raw: Vec::new(),
+            expires_at: None,
+            attempts: Vec::new(),
+        }
+    }
+}

@@ -45,6 +45,7 @@ mod tests {
     use oncegate_protocol::{BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Leg};
 
     use super::*;
+    use crate::oracles::fixture::stored;
 
     fn booked() -> Booked {
         Booked {
@@ -54,17 +55,6 @@ mod tests {
             client_order_id: ClientOrderId::new("id"),
             broker_order_id: BrokerOrderId::new("B1"),
             epoch: Epoch(1),
-        }
-    }
-
-    fn stored(state: SignalState) -> SignalRecord {
-        SignalRecord {
-            fingerprint: Fingerprint::of_bytes(b"s"),
-            sequence: 1,
-            state,
-            raw: Vec::new(),
-            expires_at: None,
-            attempts: Vec::new(),
         }
     }
 

@@ -65,18 +65,8 @@ impl Truth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracles::fixture::stored;
     use crate::world::host::Host;
-
-    fn stored(state: SignalState) -> SignalRecord {
-        SignalRecord {
-            fingerprint: Fingerprint::of_bytes(b"s"),
-            sequence: 1,
-            state,
-            raw: Vec::new(),
-            expires_at: None,
-            attempts: Vec::new(),
-        }
-    }
 
     #[test]
     fn an_acceptance_that_was_heard_and_forgotten_is_seen() {
