@@ -8,7 +8,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -382,6 +381,3 @@ impl Broker for BrokerLink {
 
 /// The longest a run's clocks may disagree and still count as within the stated bound, in parts per million.
 pub const DRIFT_BOUND_PPM: i64 = 5_000;
-
-/// How long after the end of all faults everything must be settled.
-pub const SETTLE_WITHIN: Duration = Duration::from_secs(120);

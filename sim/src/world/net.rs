@@ -150,11 +150,6 @@ impl Net {
         self.poke();
     }
 
-    /// Whether packets of that direction are held.
-    pub fn is_blocked(&self, from: usize, to: usize) -> bool {
-        locked(&self.state).is_blocked(from, to)
-    }
-
     /// Kills the host's wires: what is under way to and from it is lost.
     pub fn cut(&self, host: usize) {
         let mut state = locked(&self.state);
