@@ -1,6 +1,6 @@
 //! Where a step collects what is to be done.
 
-use crate::call::Call;
+use crate::call::{Call, PortError};
 use crate::command::{Answer, Command};
 use crate::ids::{CallId, RequestId};
 use crate::notice::Notice;
@@ -28,6 +28,11 @@ impl Outbox {
     /// Tells people.
     pub fn notice(&mut self, notice: Notice) {
         self.commands.push(Command::Notice(notice));
+    }
+
+    /// Tells people that a call brought no usable answer.
+    pub fn port_failed(&mut self, doing: &str, error: &PortError) {
+        self.notice(Notice::PortFailed { doing: doing.into(), detail: error.to_string() });
     }
 
     /// Says that the process may end.

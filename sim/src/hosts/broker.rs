@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use oncegate_http_broker::{Ask, OrderAnswer, OrderRequest, Reply, serve};
 use oncegate_protocol::{BrokerOrderId, Capabilities, ClientOrderId, Epoch, Fingerprint, Leg};
 
@@ -14,7 +12,7 @@ use crate::oracles::sightings::Sighting;
 use crate::scenario::BrokerKind;
 use crate::world::anchor::Point;
 use crate::world::host::Life;
-use crate::world::stream::LifeListener;
+use crate::world::stream::serve_each;
 use crate::world::trace::What;
 use crate::world::{World, locked};
 
@@ -254,20 +252,9 @@ pub fn capabilities(kind: BrokerKind) -> Capabilities {
 
 /// One process of the broker.
 pub async fn process(world: Arc<World>, life: Arc<Life>, broker: Arc<BrokerHost>, nemesis: Arc<Nemesis>) {
-    let Ok(listener) = LifeListener::bind(Arc::clone(&world), Arc::clone(&life), PORT).await else { return };
-    let mut clients = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            biased;
-            accepted = listener.accept() => {
-                let Ok(stream) = accepted else { return };
-                let (broker, world, nemesis) = (Arc::clone(&broker), Arc::clone(&world), Arc::clone(&nemesis));
-                clients.push(serve(stream, move |ask| {
-                    Arc::clone(&broker).answer(Arc::clone(&world), Arc::clone(&nemesis), ask)
-                }));
-            }
-            // A client that broke off is no news to a server.
-            Some(_) = clients.next() => {}
-        }
-    }
+    let serve_client = |stream| {
+        let (broker, world, nemesis) = (Arc::clone(&broker), Arc::clone(&world), Arc::clone(&nemesis));
+        serve(stream, move |ask| Arc::clone(&broker).answer(Arc::clone(&world), Arc::clone(&nemesis), ask))
+    };
+    serve_each(Arc::clone(&world), life, PORT, serve_client).await;
 }

@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -39,7 +37,7 @@ use crate::world::anchor::Point;
 use crate::world::clock::SimClock;
 use crate::world::host::Life;
 use crate::world::rng::Rng;
-use crate::world::stream::{LifeListener, SimConnect};
+use crate::world::stream::{SimConnect, serve_each};
 use crate::world::trace::What;
 use crate::world::{World, locked};
 
@@ -187,25 +185,12 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
 
 /// The door for signals: HTTP statuses as `POST /v1/signals` promises them.
 async fn take_signals(world: Arc<World>, life: Arc<Life>, handle: Handle) {
-    let Ok(listener) = LifeListener::bind(world, life, PORT).await else { return };
-    let mut senders = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            biased;
-            accepted = listener.accept() => {
-                let Ok(stream) = accepted else { return };
-                let handle = handle.clone();
-                let service = service_fn(move |request| take_signal(handle.clone(), request));
-                senders.push(
-                    hyper::server::conn::http1::Builder::new()
-                        .auto_date_header(false)
-                        .serve_connection(HyperIo(stream), service),
-                );
-            }
-            // A sender that broke off will come again.
-            Some(_) = senders.next() => {}
-        }
-    }
+    let serve_sender = |stream| {
+        let handle = handle.clone();
+        let service = service_fn(move |request| take_signal(handle.clone(), request));
+        hyper::server::conn::http1::Builder::new().auto_date_header(false).serve_connection(HyperIo(stream), service)
+    };
+    serve_each(world, life, PORT, serve_sender).await;
 }
 
 async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {

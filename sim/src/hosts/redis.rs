@@ -4,15 +4,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-
 use super::node::Nodes;
 use crate::nemesis::Nemesis;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, serve};
 use crate::world::anchor::Point;
 use crate::world::host::Life;
-use crate::world::stream::LifeListener;
+use crate::world::stream::serve_each;
 use crate::world::trace::What;
 use crate::world::{World, locked};
 
@@ -74,26 +71,17 @@ pub async fn process(
     nemesis: Arc<Nemesis>,
 ) {
     redis.lose_data();
-    let Ok(listener) = LifeListener::bind(Arc::clone(&world), Arc::clone(&life), PORT).await else { return };
-    let mut clients = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            biased;
-            accepted = listener.accept() => {
-                let Ok(stream) = accepted else { return };
-                let watch = Watch {
-                    world: Arc::clone(&world),
-                    redis: Arc::clone(&redis),
-                    nodes: Arc::clone(&nodes),
-                    nemesis: Arc::clone(&nemesis),
-                };
-                let now_ms = { let world = Arc::clone(&world); let at = redis.at; move || wall_ms(&world, at) };
-                clients.push(serve(stream, Arc::clone(&redis.model), now_ms, watch));
-            }
-            // A client that broke off is no news to a server.
-            Some(_) = clients.next() => {}
-        }
-    }
+    let serve_client = |stream| {
+        let watch = Watch {
+            world: Arc::clone(&world),
+            redis: Arc::clone(&redis),
+            nodes: Arc::clone(&nodes),
+            nemesis: Arc::clone(&nemesis),
+        };
+        let (clock, at) = (Arc::clone(&world), redis.at);
+        serve(stream, Arc::clone(&redis.model), move || wall_ms(&clock, at), watch)
+    };
+    serve_each(Arc::clone(&world), life, PORT, serve_client).await;
 }
 
 /// Watches the lease for the oracles and the anchors.

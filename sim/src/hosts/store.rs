@@ -137,7 +137,7 @@ impl StoreHost {
         world.trace().mix(at, self.at, &(node, call, &reply));
         let mut reached = None;
         match (call, &reply) {
-            (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, state, .. }) => {
+            (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {
                 if *new {
                     world.tell(
                         self.at,
@@ -151,7 +151,6 @@ impl StoreHost {
                     self.change();
                 } else {
                     world.judge().sightings.saw(Sighting::SignalRepeated);
-                    let _ = state;
                 }
             }
             (StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. }, _) => {

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use oncegate_coordinator::{BoxFuture, Connect, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
@@ -182,6 +184,23 @@ impl LifeListener {
         let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
         let (stream, _) = accepting.await?;
         Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream))
+    }
+}
+
+/// Serves whoever connects to `port` of the life's host, all side by side, until the listening socket breaks. How
+/// one of them ends is no news to a server.
+pub async fn serve_each<F: Future>(world: Arc<World>, life: Arc<Life>, port: u16, serve: impl Fn(LifeStream) -> F) {
+    let Ok(listener) = LifeListener::bind(world, life, port).await else { return };
+    let mut clients = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => {
+                let Ok(stream) = accepted else { return };
+                clients.push(serve(stream));
+            }
+            Some(_) = clients.next() => {}
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::time::{Mono, Now};
 use super::lease::Lease;
 use super::leaving::{Leaving, LeavingStep};
 use super::opening::Opening;
-use super::{Election, Phase, port_failed};
+use super::{Election, Phase};
 
 #[derive(Clone, Debug)]
 pub(super) struct Following {
@@ -89,7 +89,7 @@ impl Election {
                     Err(error) => error.clone(),
                     Ok(_) => PortError("answered neither granted nor held".into()),
                 };
-                port_failed("acquire the lease", &error, out);
+                out.port_failed("acquire the lease", &error);
                 if let Some(reason) = step_down {
                     self.release_unled(holder, reason, self.timing.ttl, out);
                     return;

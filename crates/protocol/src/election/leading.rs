@@ -8,7 +8,7 @@ use crate::record::Leadership;
 use crate::time::{Mono, Now};
 use crate::timing::Timing;
 
-use super::{Election, Phase, port_failed};
+use super::{Election, Phase};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beat {
@@ -55,7 +55,7 @@ impl Election {
                 }
             }
             Err(error) => {
-                port_failed("say in the store that this node lives", error, out);
+                out.port_failed("say in the store that this node lives", error);
                 beat.next = BeatStep::Due(now.mono.plus(self.timing.backoff(1)));
             }
         }

@@ -7,7 +7,7 @@ use crate::outbox::Outbox;
 use crate::time::{Mono, Now};
 use crate::timing::Timing;
 
-use super::{earliest, port_failed};
+use super::earliest;
 
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
@@ -67,7 +67,7 @@ impl Lease {
             Ok(LeaseReply::HeldBy { holder, .. }) => Some(LossReason::LeaseTaken(holder.clone())),
             Ok(LeaseReply::Free) => Some(LossReason::LeaseGone),
             Err(error) => {
-                port_failed("renew the lease", error, out);
+                out.port_failed("renew the lease", error);
                 self.renewal = Renewal::Due(now.mono.plus(timing.backoff(1).min(timing.renew_every)));
                 None
             }

@@ -323,7 +323,7 @@ impl Election {
             Phase::Leaving(leaving) => {
                 if matches!(leaving.step, LeavingStep::Releasing { id: awaited } if awaited == id) {
                     if let Err(error) = reply {
-                        port_failed("release the lease", error, out);
+                        out.port_failed("release the lease", error);
                     }
                     self.left(now);
                 }
@@ -363,7 +363,7 @@ impl Election {
             Phase::Leaving(leaving) => {
                 if matches!(leaving.step, LeavingStep::Vacating { id: awaited } if awaited == id) {
                     if let Err(error) = reply {
-                        port_failed("vacate the epoch", error, out);
+                        out.port_failed("vacate the epoch", error);
                     }
                     leaving.release(out);
                 }
@@ -375,8 +375,4 @@ impl Election {
 
 fn earliest<const N: usize>(deadlines: [Option<Mono>; N]) -> Option<Mono> {
     deadlines.into_iter().flatten().min()
-}
-
-fn port_failed(doing: &str, error: &PortError, out: &mut Outbox) {
-    out.notice(Notice::PortFailed { doing: doing.into(), detail: error.to_string() });
 }

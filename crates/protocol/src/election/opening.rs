@@ -8,7 +8,7 @@ use crate::record::Leadership;
 use crate::time::{Mono, Now};
 
 use super::leading::{Beat, BeatStep, Compare};
-use super::{Election, Phase, port_failed};
+use super::{Election, Phase};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Opening {
@@ -35,7 +35,7 @@ impl Election {
                     Err(error) => error.clone(),
                     Ok(_) => PortError("answered something else".into()),
                 };
-                port_failed("open an epoch", &error, out);
+                out.port_failed("open an epoch", &error);
                 self.wait_and_read(now);
             }
         }

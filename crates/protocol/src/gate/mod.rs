@@ -235,7 +235,7 @@ impl Gate {
                 }
             }
             other => {
-                port_failed("read what is pending", &unexpected(other), out);
+                out.port_failed("read what is pending", &unexpected(other));
                 self.reading.due = now.mono.plus(self.timing.backoff(1));
             }
         }
@@ -341,8 +341,4 @@ fn unexpected(reply: Reply) -> PortError {
         Reply::Lease(Ok(reply)) => PortError(format!("answered something else: {reply:?}")),
         Reply::Place(_) | Reply::LookUp(_) => PortError("answered by another port".into()),
     }
-}
-
-fn port_failed(doing: &str, error: &PortError, out: &mut Outbox) {
-    out.notice(Notice::PortFailed { doing: doing.into(), detail: error.to_string() });
 }

@@ -10,7 +10,7 @@ use crate::record::{SignalRecord, SignalState};
 use crate::time::{Mono, Now};
 
 use super::task::{Own, Sent, Stage, Task, is_open_of};
-use super::{Gate, port_failed, unexpected};
+use super::{Gate, unexpected};
 
 impl Gate {
     /// A signal that somebody began: an older leadership, or this one by a claim whose reply came too late.
@@ -167,7 +167,7 @@ impl Gate {
                 self.forget(&fingerprint);
             }
             other => {
-                port_failed("conclude on a signal", &unexpected(other), out);
+                out.port_failed("conclude on a signal", &unexpected(other));
                 match verdict {
                     Verdict::Expire => self.rest(now, fingerprint),
                     Verdict::Found(_) | Verdict::Quarantine(_) => self.doubt(now, fingerprint),

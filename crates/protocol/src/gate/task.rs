@@ -12,7 +12,7 @@ use crate::policy;
 use crate::record::{Attempt, SignalRecord, SignalState};
 use crate::time::{Mono, Now};
 
-use super::{Gate, port_failed, unexpected};
+use super::{Gate, unexpected};
 
 /// The only leg so far; several legs per signal are told apart by everything below already.
 const LEG: Leg = Leg(0);
@@ -232,7 +232,7 @@ impl Gate {
                 self.forget(&fingerprint);
             }
             other => {
-                port_failed("claim a signal", &unexpected(other), out);
+                out.port_failed("claim a signal", &unexpected(other));
                 self.confirm(fingerprint, claim, out);
             }
         }
@@ -260,7 +260,7 @@ impl Gate {
         match reply {
             Reply::Store(Ok(StoreReply::Signal(record))) => self.on_read_back(now, claim, record.as_ref(), out),
             other => {
-                port_failed("read back a claim", &unexpected(other), out);
+                out.port_failed("read back a claim", &unexpected(other));
                 let at = self.again_at(now, fingerprint);
                 if let Some(task) = self.tasks.get_mut(&fingerprint) {
                     task.stage = Stage::ConfirmingLater { at, claim };
@@ -438,7 +438,7 @@ impl Gate {
                 self.forget(&fingerprint);
             }
             other => {
-                port_failed("record an outcome", &unexpected(other), out);
+                out.port_failed("record an outcome", &unexpected(other));
                 let at = self.again_at(now, fingerprint);
                 if let Some(task) = self.tasks.get_mut(&fingerprint) {
                     task.stage = Stage::RecordingLater { at, outcome };
