@@ -34,6 +34,7 @@ use super::{broker, redis};
 use crate::mutants::{self, Mutant};
 use crate::nemesis::Nemesis;
 use crate::world::anchor::Point;
+use crate::world::calls::CallName;
 use crate::world::clock::SimClock;
 use crate::world::host::Life;
 use crate::world::rng::Rng;
@@ -52,6 +53,8 @@ pub struct Setup {
     pub seed: u64,
     /// Times and counts.
     pub timing: Timing,
+    /// By what they tell signals apart.
+    pub identity: IdentityRule,
     /// What they are told about the broker.
     pub capabilities: Capabilities,
     /// The planted bug, if any.
@@ -86,6 +89,19 @@ impl Nodes {
             let handle = handle.clone();
             tokio::spawn(async move { handle.step_down("asked by an operator".into()).await });
         }
+    }
+
+    /// That node is asked to end.
+    pub fn shut_down(&self, at: usize) {
+        if let Some((_, handle)) = locked(&self.0).get(&at) {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.shut_down().await });
+        }
+    }
+
+    /// The way to that node, as an operator has it.
+    pub fn handle(&self, at: usize) -> Option<Handle> {
+        locked(&self.0).get(&at).filter(|(life, _)| !life.is_over()).map(|(_, handle)| handle.clone())
     }
 
     /// The places of the nodes that ever ran.
@@ -134,7 +150,10 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     let lease_config = RedisLeaseConfig::new(format!("redis:{}", redis::PORT), redis::LEASE_KEY);
     let lease = LeaseLink {
         inner: RedisLease::new(lease_config, Arc::clone(&connect), Arc::clone(&clock)),
-        at,
+        life: Arc::clone(&life),
+        redis: Arc::clone(&setup.redis),
+        nemesis: Arc::clone(&setup.nemesis),
+        world: Arc::clone(&world),
         heartbeats: Arc::clone(&setup.heartbeats),
     };
     let broker_config = HttpBrokerConfig {
@@ -174,13 +193,14 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
     let watch = Box::new(Watch { world: Arc::clone(&world), at });
-    let (driver, handle) = Driver::new(machine, ports, &setup.timing, IdentityRule::default(), watch);
+    let (driver, handle) = Driver::new(machine, ports, &setup.timing, setup.identity.clone(), watch);
     locked(&setup.nodes.0).insert(at, (Arc::clone(&life), handle.clone()));
     tokio::select! {
         biased;
         () = driver.run() => {}
         () = take_signals(world, life, handle) => {}
     }
+    // The sockets of a process that has ended are its kernel's to close.
 }
 
 /// The door for signals: HTTP statuses as `POST /v1/signals` promises them.
@@ -240,17 +260,39 @@ impl Observer for Watch {
 /// The lease port: the production adapter, with renewals that can be made to stand still.
 struct LeaseLink {
     inner: RedisLease,
-    at: usize,
+    life: Arc<Life>,
+    redis: Arc<redis::RedisHost>,
+    nemesis: Arc<Nemesis>,
+    world: Arc<World>,
     heartbeats: Arc<Heartbeats>,
 }
 
 impl LeaseStore for LeaseLink {
     fn call(&self, call: LeaseCall) -> BoxFuture<'_, Result<LeaseReply, PortError>> {
         Box::pin(async move {
-            if matches!(call, LeaseCall::Renew { .. }) {
-                self.heartbeats.moving(self.at).await;
+            let (name, at) = (CallName::of_lease(&call), self.life.host.at);
+            if name == CallName::Renew {
+                self.heartbeats.moving(at).await;
             }
-            self.inner.call(call).await
+            let fate = self.nemesis.begin_call(name, at);
+            self.life.running().await;
+            if fate.fails {
+                return Err(PortError("redis could not be reached".into()));
+            }
+            if let Some(by) = fate.repeated {
+                let (world, redis, call) = (Arc::clone(&self.world), Arc::clone(&self.redis), call.clone());
+                tokio::spawn(async move {
+                    world.sleep_until(world.now() + by).await;
+                    redis.repeat(&world, &call);
+                });
+            }
+            let reply = self.inner.call(call).await;
+            self.nemesis.reach(Point::After(name), at);
+            self.life.running().await;
+            if fate.loses_reply {
+                return Err(PortError("the connection to redis broke".into()));
+            }
+            reply
         })
     }
 
@@ -316,7 +358,10 @@ impl AsyncWrite for WatchedStream {
         {
             let leased_to = self.redis.lease(&self.world);
             let leased_to = leased_to.as_ref().map(|(holder, left)| (holder.as_str(), *left));
-            self.world.judge().gate_lease.sending(&self.world, self.at, leased_to);
+            let mut judge = self.world.judge();
+            let broker_timeout = judge.timing.broker_timeout;
+            judge.gate_lease.sending(&self.world, self.at, leased_to, broker_timeout);
+            drop(judge);
             if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
                 self.world.judge().truth.sent(fingerprint, self.world.now());
             }
@@ -343,11 +388,22 @@ impl Broker for BrokerLink {
         Box::pin(async move {
             let at = self.life.host.at;
             self.nemesis.reach(Point::OrderSending, at);
+            let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
+            if fate.fails {
+                return Outcome::NotSent("the broker could not be reached".into());
+            }
+            if let Some(by) = fate.repeated {
+                self.nemesis.repeat_order(&order, by);
+            }
             let fingerprint = order.fingerprint;
             let outcome = self.inner.place(order).await;
             self.nemesis.reach(Point::OrderAnswered, at);
+            self.nemesis.reach(Point::After(CallName::Place), at);
             self.life.running().await;
+            if fate.loses_reply {
+                return Outcome::Unknown("the connection to the broker broke".into());
+            }
             if matches!(outcome, Outcome::Accepted(_)) {
                 self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
             }
@@ -357,9 +413,20 @@ impl Broker for BrokerLink {
 
     fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
         Box::pin(async move {
-            self.nemesis.reach(Point::LookupSending, self.life.host.at);
+            let at = self.life.host.at;
+            self.nemesis.reach(Point::LookupSending, at);
+            let fate = self.nemesis.begin_call(CallName::LookUp, at);
             self.life.running().await;
-            self.inner.look_up(id).await
+            if fate.fails {
+                return LookupAnswer::Unavailable("the broker could not be reached".into());
+            }
+            let answer = self.inner.look_up(id).await;
+            self.nemesis.reach(Point::After(CallName::LookUp), at);
+            self.life.running().await;
+            if fate.loses_reply {
+                return LookupAnswer::Unavailable("the connection to the broker broke".into());
+            }
+            answer
         })
     }
 }

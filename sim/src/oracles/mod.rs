@@ -16,6 +16,7 @@ pub mod truth;
 
 use std::time::Duration;
 
+use oncegate_protocol::Timing;
 use serde::Serialize;
 
 /// A promise that was broken.
@@ -32,6 +33,8 @@ pub struct Violation {
 /// What the judges that watch all along have seen.
 #[derive(Default)]
 pub struct Judge {
+    /// The times that the nodes keep to.
+    pub timing: Timing,
     /// At most one order per signal and leg.
     pub at_most_once: at_most_once::AtMostOnce,
     /// Epochs rise, and each has one holder.

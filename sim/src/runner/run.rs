@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate_protocol::{Fingerprint, SignalState, Timing};
+use oncegate_protocol::{Fingerprint, SignalState};
 
 use crate::hosts::broker::{self, Booked, BrokerHost};
 use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
@@ -59,10 +59,17 @@ pub struct Run {
 pub struct SignalEnd {
     /// Its id in the scenario.
     pub id: String,
-    /// What it is recognised by.
-    pub fingerprint: Fingerprint,
+    /// What it is recognised by; none when it is no signal at all.
+    pub fingerprint: Option<Fingerprint>,
     /// Where it stands in the store; none when it is not there.
     pub state: Option<SignalState>,
+}
+
+impl SignalEnd {
+    /// How traces name it.
+    pub fn short(&self) -> String {
+        self.fingerprint.map_or_else(|| self.id.clone(), |fingerprint| fingerprint.short())
+    }
 }
 
 impl Run {
@@ -131,6 +138,7 @@ impl Parts {
         let redis = Arc::new(RedisHost::new(place("redis")));
         let heartbeats = Arc::new(Heartbeats::default());
         let nodes = Arc::new(Nodes::default());
+        world.judge().timing = spec.timing.timing();
         let ledger = Arc::new(Ledger::new(scenario));
         let nemesis = Nemesis::new(
             Arc::clone(&world),
@@ -159,7 +167,8 @@ impl Parts {
         tokio::spawn(supervise(Arc::clone(&world), host(broker.at), serve_broker));
         let setup = Arc::new(Setup {
             seed: scenario.seed,
-            timing: Timing::default(),
+            timing: spec.timing.timing(),
+            identity: source::identity_rule(scenario),
             capabilities: broker::capabilities(spec.broker),
             mutant: options.mutant,
             store: Arc::clone(&store),
@@ -238,7 +247,7 @@ impl Parts {
                 .map(|sent| SignalEnd {
                     id: sent.id.clone(),
                     fingerprint: sent.fingerprint,
-                    state: state_of(sent.fingerprint),
+                    state: sent.fingerprint.and_then(state_of),
                 })
                 .collect(),
             book,

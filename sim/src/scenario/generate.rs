@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{Anchor, BrokerKind, Expect, Fault, FaultSpec, Scenario, SignalSpec, Span, WorldSpec};
+use super::{Anchor, BrokerKind, Expect, Fault, FaultSpec, Form, Scenario, SignalSpec, Span, WorldSpec};
 use crate::world::anchor::Point;
 use crate::world::rng::Rng;
 
@@ -90,6 +90,9 @@ fn signal(nodes: usize, faults_end: i64) -> impl Strategy<Value = SignalSpec> {
         at,
         to,
         good_for,
+        burst: 1,
+        times: 1,
+        form: Form::Well,
     })
 }
 

@@ -10,9 +10,11 @@
 //! - [`trace`] hashes every packet, step, commit and fault, so that a leak shows as another hash.
 
 pub mod anchor;
+pub mod calls;
 pub mod clock;
 pub mod host;
 pub mod net;
+pub mod resets;
 pub mod rng;
 pub mod stream;
 pub mod trace;
@@ -35,6 +37,8 @@ pub struct World {
     began: tokio::time::Instant,
     /// The network between the hosts.
     pub net: Net,
+    /// The connections that can be reset.
+    pub resets: resets::Resets,
     hosts: Vec<Arc<Host>>,
     trace: Mutex<Trace>,
     anchors: Mutex<Anchors>,
@@ -50,6 +54,7 @@ impl World {
         Arc::new(Self {
             began: tokio::time::Instant::now(),
             net,
+            resets: resets::Resets::default(),
             hosts,
             trace: Mutex::new(Trace::new(keep_story)),
             anchors: Mutex::new(Anchors::default()),

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 use super::host::Life;
-use super::{World, address};
+use super::resets::Fate;
+use super::{World, address, host_at};
 
 /// A read of at least so many bytes may open the window so far that the peer must be told.
 const WINDOW_NEWS: usize = 4 * 1024;
@@ -24,21 +25,32 @@ const WINDOW_NEWS: usize = 4 * 1024;
 pub struct LifeStream {
     world: Arc<World>,
     life: Arc<Life>,
+    peer: usize,
+    fate: Option<Arc<Fate>>,
     inner: Option<TcpStream>,
 }
 
 impl LifeStream {
-    fn new(world: Arc<World>, life: Arc<Life>, inner: TcpStream) -> Self {
-        Self { world, life, inner: Some(inner) }
+    fn new(world: Arc<World>, life: Arc<Life>, peer: usize, inner: TcpStream) -> Self {
+        let fate = world.resets.watch(life.host.at, peer);
+        Self { world, life, peer, fate, inner: Some(inner) }
+    }
+
+    /// The host at the other end.
+    pub fn peer(&self) -> usize {
+        self.peer
     }
 
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if !self.life.poll_running(cx) {
             return Poll::Pending;
+        }
+        if self.fate.as_ref().is_some_and(|fate| fate.poll(cx)) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         turmoil_net::set_current(self.life.host.net);
         let inner = self.inner.as_mut().expect("a stream has its socket until it is dropped");
@@ -135,6 +147,13 @@ impl Connect for SimConnect {
             let (name, port) = peer.rsplit_once(':').ok_or_else(unknown)?;
             let host = self.world.host(name).ok_or_else(unknown)?;
             let port: u16 = port.parse().map_err(|_| unknown())?;
+            let here = self.life.host.at;
+            if self.world.net.refuses(host.at) {
+                self.world.net.travel(&self.world, here, host.at).await;
+                self.world.net.travel(&self.world, host.at, here).await;
+                self.life.running().await;
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             let address = SocketAddr::new(address(host.at), port_of_life(port, host.lives()));
             let mut connecting =
                 OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), TcpStream::connect(address));
@@ -145,7 +164,8 @@ impl Connect for SimConnect {
                 connected
             })
             .await?;
-            Ok(Box::new(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream)) as Box<dyn Stream>)
+            let stream = LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), host.at, stream);
+            Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
 }
@@ -182,8 +202,9 @@ impl LifeListener {
     pub async fn accept(&self) -> io::Result<LifeStream> {
         let inner = self.inner.as_ref().expect("a listener has its socket until it is dropped");
         let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
-        let (stream, _) = accepting.await?;
-        Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream))
+        let (stream, from) = accepting.await?;
+        let peer = host_at(from.ip()).expect("connections are between hosts of this world");
+        Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), peer, stream))
     }
 }
 
