@@ -77,9 +77,11 @@ mod tests {
     fn sent(acknowledged: bool, expires: bool) -> Sent {
         Sent {
             id: "s".into(),
-            fingerprint: Fingerprint::of_bytes(b"s"),
+            spec: "s".into(),
+            fingerprint: Some(Fingerprint::of_bytes(b"s")),
             expires,
             acknowledged: acknowledged.then_some(Duration::ZERO),
+            refused: false,
         }
     }
 
@@ -100,5 +102,13 @@ mod tests {
         }
         assert_eq!(objections(sent(true, false), &[stored(Executed)]), 0);
         assert_eq!(objections(sent(true, true), &[stored(Expired)]), 0);
+    }
+
+    #[test]
+    fn what_is_no_signal_must_be_refused() {
+        let none = |acknowledged, refused| Sent { fingerprint: None, refused, ..sent(acknowledged, false) };
+        assert_eq!(objections(none(false, true), &[]), 0);
+        assert_eq!(objections(none(true, true), &[]), 1);
+        assert_eq!(objections(none(false, false), &[]), 1);
     }
 }
