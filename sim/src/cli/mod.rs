@@ -11,9 +11,10 @@ use clap::Parser;
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::report::{json, narrative};
 use oncegate_sim::runner::explore::{self, Sweep};
+use oncegate_sim::runner::shrink::{self, Limits, Shrunk};
 use oncegate_sim::runner::signoff::{self, Plan, Verdict};
 use oncegate_sim::runner::{Options, Run, failures, run};
-use oncegate_sim::scenario::{Scenario, generate, read, write};
+use oncegate_sim::scenario::{generate, read, write};
 use serde_json::json;
 
 /// How a command ends: what a script may branch on.
@@ -78,9 +79,12 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     let mut replay = None;
     let mut shown = None;
     if let Some(seed) = found.failed {
-        let (scenario, run) = explore::simplify(&generate::draw(seed), sweep.mutant, sweep.oracle);
-        replay = Some(keep(folder, &scenario, &run, sweep.mutant)?);
-        shown = Some(run);
+        let limits = Limits::default();
+        let drawn = generate::draw(seed);
+        if let Some(small) = shrink::shrink(&drawn, sweep.mutant, sweep.oracle, limits, &shrink::bar()) {
+            replay = Some(keep(folder, &small, sweep.mutant, &format!("a sweep, seed {seed}"))?);
+            shown = Some(small.run);
+        }
     }
     if as_json {
         let report = json!({
@@ -133,11 +137,11 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     Ok(end)
 }
 
-fn keep(folder: &Path, scenario: &Scenario, run: &Run, mutant: Option<Mutant>) -> Result<String, read::BadInput> {
-    let path = failures::keep(folder, scenario, run, mutant).map_err(|error| read::BadInput {
+fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> Result<String, read::BadInput> {
+    let path = failures::keep(folder, shrunk, mutant, found).map_err(|error| read::BadInput {
         file: folder.display().to_string(),
         line: None,
-        what: format!("the failing scenario can't be written: {error}; name another folder with --failures"),
+        what: format!("the failing scenario can't be written: {error}; name another folder"),
     })?;
     Ok(failures::replay_command(&path, mutant))
 }

@@ -23,6 +23,7 @@ const LEASES_OVER: Duration = Duration::from_secs(15);
 #[derive(Default)]
 pub struct GateLease {
     excused_until: Duration,
+    pub(super) timing: Timing,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -55,7 +56,7 @@ impl GateLease {
         if let Some((holder, left)) = lease
             && at >= self.excused_until
             && holder.split(':').next() == Some(by)
-            && left < Timing::default().broker_timeout
+            && left < self.timing.broker_timeout
         {
             let what =
                 format!("{by} sends an order while its lease lasts {left:?} only, less than the broker's time-out");

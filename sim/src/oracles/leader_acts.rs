@@ -18,6 +18,7 @@ const SLACK: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct LeaderActs {
     named: BTreeMap<String, Duration>,
+    pub(super) timing: Timing,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -30,7 +31,7 @@ impl LeaderActs {
     /// A node sets out to `act` as `holder`.
     pub fn acts(&mut self, act: &str, holder: &Holder, at: Duration) {
         let last = self.named.get(holder.as_str()).copied();
-        let limit = Timing::default().renew_deadline + SLACK;
+        let limit = self.timing.renew_deadline + SLACK;
         if last.is_none_or(|last| at > last + limit) {
             let since = last.map_or("ever".into(), |last| format!("{:.3}s", (at - last).as_secs_f64()));
             let what = format!("{holder} sets out to {act}, and the lease has not been its own for {since}");

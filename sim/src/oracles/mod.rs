@@ -53,6 +53,12 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// By which times the nodes of this run go.
+    pub fn know(&mut self, timing: &oncegate_protocol::Timing) {
+        self.gate_lease.timing = timing.clone();
+        self.leader_acts.timing = timing.clone();
+    }
+
     /// Everything that was held against the run so far.
     pub fn violations(&self) -> Vec<Violation> {
         let watching = [

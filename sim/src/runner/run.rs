@@ -52,6 +52,8 @@ pub struct Run {
     pub reached: Vec<(Point, u64)>,
     /// What happened, if the story was kept.
     pub story: Vec<Line>,
+    /// Which points were reached when and by which host, if the story was kept.
+    pub points: Vec<(Duration, Point, usize)>,
 }
 
 /// How a signal ended.
@@ -81,13 +83,21 @@ impl Run {
 ///
 /// # Panics
 /// When the world itself is broken: that is a bug of the harness, not a verdict.
-#[allow(clippy::disallowed_methods)] // A fresh thread per run is what keeps runs from seeing each other.
 pub fn run(scenario: &Scenario, options: Options) -> Run {
+    run_with(scenario, options, Timing::default())
+}
+
+/// Runs a scenario with other times than the default ones.
+///
+/// # Panics
+/// As [`run`] does.
+#[allow(clippy::disallowed_methods)] // A fresh thread per run is what keeps runs from seeing each other.
+pub fn run_with(scenario: &Scenario, options: Options, timing: Timing) -> Run {
     let scenario = Arc::new(scenario.clone());
     let thread = std::thread::Builder::new()
         .name("run".into())
         .stack_size(1 << 20)
-        .spawn(move || run_here(&scenario, options))
+        .spawn(move || run_here(&scenario, options, timing))
         .expect("the machine has room for one more thread");
     match thread.join() {
         Ok(run) => run,
@@ -95,13 +105,13 @@ pub fn run(scenario: &Scenario, options: Options) -> Run {
     }
 }
 
-fn run_here(scenario: &Arc<Scenario>, options: Options) -> Run {
+fn run_here(scenario: &Arc<Scenario>, options: Options, timing: Timing) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without I/O needs nothing of the machine");
-    let parts = runtime.block_on(async { Parts::begin(scenario, options) });
+    let parts = runtime.block_on(async { Parts::begin(scenario, options, timing) });
     let run = runtime.block_on(parts.carry_out(scenario));
     // Processes first: their sockets close on the network of the world that they hold.
     drop(runtime);
@@ -119,12 +129,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn begin(scenario: &Arc<Scenario>, options: Options) -> Self {
+    fn begin(scenario: &Arc<Scenario>, options: Options, timing: Timing) -> Self {
         let spec = &scenario.world;
         let names = spec.host_names();
         let millis = |span: crate::scenario::Span| u64::try_from(span.as_millis()).unwrap_or(0);
         let latency = Latency { least_ms: millis(spec.latency_min), most_ms: millis(spec.latency_max) };
         let world = World::new(&names, latency, scenario.seed, options.keep_story);
+        world.judge().know(&timing);
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
@@ -159,7 +170,7 @@ impl Parts {
         tokio::spawn(supervise(Arc::clone(&world), host(broker.at), serve_broker));
         let setup = Arc::new(Setup {
             seed: scenario.seed,
-            timing: Timing::default(),
+            timing,
             capabilities: broker::capabilities(spec.broker),
             mutant: options.mutant,
             store: Arc::clone(&store),
@@ -245,6 +256,7 @@ impl Parts {
             sightings,
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
+            points: trace.points().to_vec(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod generate;
 pub mod read;
+pub mod shape;
 pub mod span;
 pub mod write;
 
