@@ -112,7 +112,7 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
         return Ok(end);
     }
     if let Some(small) = &shown {
-        println!("{}\n{}\n", narrative::tell(&small.run), shrink::summary(small));
+        println!("{}\n{}", narrative::tell(&small.run), shrink::summary(small));
     }
     #[allow(clippy::cast_precision_loss)] // For people.
     let per_core = found.rate() / oncegate_sim::runner::pool::cores() as f64;

@@ -1,11 +1,16 @@
 //! Failing runs, kept: a scenario file each, and the command that replays it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::shrink::Shrunk;
 use crate::mutants::Mutant;
+use crate::report::narrative::named;
 use crate::scenario::{Scenario, write};
+
+/// How long a line of a story is at most.
+const WIDTH: usize = 110;
 
 /// Where failures are kept unless told otherwise.
 pub const FOLDER: &str = "failures";
@@ -30,26 +35,48 @@ pub fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str)
 }
 
 fn story(shrunk: &Shrunk, mutant: Option<Mutant>, found: &str, path: &Path) -> String {
-    let broken = shrunk.run.violations.iter().find(|violation| violation.oracle == shrunk.oracle);
-    let what = broken.map_or("", |violation| violation.what.as_str());
-    let planted = mutant.map(|mutant| format!(" with the planted bug {}", mutant.name())).unwrap_or_default();
-    let mut story = format!("{} is broken{planted}: {what}.\n\nFound by {found}. ", shrunk.oracle);
-    story.push_str(&format!(
-        "Came down from {} to {} in {} steps, and fails in {} of {} neighbours.\n",
-        shrunk.from,
-        shrunk.size,
-        shrunk.kept,
-        shrunk.neighbours,
-        Shrunk::NEIGHBOURS,
-    ));
-    let others: std::collections::BTreeSet<_> =
-        shrunk.run.violations.iter().map(|violation| violation.oracle).filter(|name| *name != shrunk.oracle).collect();
-    if !others.is_empty() {
-        let others: Vec<_> = others.into_iter().collect();
-        story.push_str(&format!("Broken on the way: {}.\n", others.join(", ")));
+    let run = &shrunk.run;
+    let broken = run.violations.iter().find(|violation| violation.oracle == shrunk.oracle);
+    let what = broken.map_or(String::new(), |violation| named(run, &violation.what));
+    let planted = mutant.map(|mutant| format!(", with the planted bug {}", mutant.name())).unwrap_or_default();
+    let others: BTreeSet<_> = run.violations.iter().map(|violation| violation.oracle).collect();
+    let others: Vec<_> = others.into_iter().filter(|oracle| *oracle != shrunk.oracle).collect();
+    let beside = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" Broken on the way: {}.", others.join(", "))
+    };
+    let paragraphs = [
+        wrapped(&format!("{} is broken{planted}: {what}.", shrunk.oracle)),
+        wrapped(&format!(
+            "Found by {found}. From {} to {} in {} steps; fails in {} of {} neighbours as well.{beside}",
+            shrunk.from,
+            shrunk.size,
+            shrunk.kept,
+            shrunk.neighbours,
+            Shrunk::NEIGHBOURS,
+        )),
+        replay_command(path, mutant),
+    ];
+    paragraphs.join("\n\n")
+}
+
+/// Lines of at most [`WIDTH`] characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        if width > 0 && width + 1 + word.len() > WIDTH {
+            lines.push('\n');
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += word.len();
     }
-    story.push_str(&format!("\n{}", replay_command(path, mutant)));
-    story
+    lines
 }
 
 /// What to type to see it again.

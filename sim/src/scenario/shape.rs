@@ -73,10 +73,9 @@ impl Fault {
                 let peers = ["redis", "store", "broker", "@leader"].into_iter().filter(|peer| *peer != host);
                 peers.map(|peer| Self::Partition { between: [host.clone(), peer.into()], lasts }).collect()
             }
-            Self::Partition { between: [a, b], lasts } => vec![
-                Self::OneWay { from: a.clone(), to: b.clone(), lasts },
-                Self::OneWay { from: b, to: a, lasts },
-            ],
+            Self::Partition { between: [a, b], lasts } => {
+                vec![Self::OneWay { from: a.clone(), to: b.clone(), lasts }, Self::OneWay { from: b, to: a, lasts }]
+            }
             Self::StoreLosesReplies { host, lasts } => vec![Self::StoreFails { host, lasts }],
             Self::BrokerSilent { lasts } | Self::BrokerConfused { lasts } => vec![Self::BrokerOutage { lasts }],
             Self::BrokerLate { lasts, .. } => vec![Self::BrokerSilent { lasts }, Self::BrokerOutage { lasts }],
@@ -136,7 +135,10 @@ mod tests {
                     Part::Lasts(span) => lasts = span.get(),
                     Part::By(_) | Part::Number(_) => {}
                 });
-                assert_eq!((hosts.iter().map(String::as_str).collect::<Vec<_>>(), lasts), (fault.hosts(), fault.lasts()));
+                assert_eq!(
+                    (hosts.iter().map(String::as_str).collect::<Vec<_>>(), lasts),
+                    (fault.hosts(), fault.lasts())
+                );
                 assert_eq!(fault, spec.fault);
             }
         }

@@ -20,9 +20,8 @@ const COUNTS: u32 = 20;
 pub(super) fn strikes_at(spec: &FaultSpec, best: &Best) -> Option<Duration> {
     let Some(anchor) = &spec.when else { return spec.at.map(Span::get) };
     let host = anchor.by.as_ref().and_then(|by| best.run.hosts.iter().position(|host| host == by));
-    let reached = best.run.points.iter().filter(|(_, point, by)| {
-        *point == anchor.point && host.is_none_or(|host| *by == host)
-    });
+    let reached =
+        best.run.points.iter().filter(|(_, point, by)| *point == anchor.point && host.is_none_or(|host| *by == host));
     reached.map(|(at, ..)| *at).nth(anchor.nth.checked_sub(1)? as usize)
 }
 

@@ -40,7 +40,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { runs: 3_000 }
+        Self { runs: 1_500 }
     }
 }
 
@@ -132,6 +132,7 @@ pub fn shrink(
         if settle(&mut search) {
             while REDUCE.into_iter().chain(POLISH).any(|pass| exhaust(&mut search, pass)) {}
         }
+        search.replace(times::with_time_for_every_fault(search.best()));
     }
     progress.finish_and_clear();
     Some(search.end(began.elapsed()))

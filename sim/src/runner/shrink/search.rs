@@ -16,7 +16,7 @@ use crate::scenario::{Scenario, Span, read};
 use crate::world::locked;
 
 /// If a promise is still broken after so much more time, it is not merely kept late.
-const PATIENCE: Span = Span::secs(600);
+const PATIENCE: Span = Span::secs(300);
 
 /// The smallest form so far.
 pub(super) struct Best {
@@ -83,7 +83,8 @@ impl<'a> Search<'a> {
     ) -> Option<Self> {
         let run = run_with(scenario, Options { keep_story: true, mutant }, neighbours::timing(AS_THEY_ARE));
         let objects = |violation: &&Violation| oracle.is_none_or(|oracle| violation.oracle == oracle);
-        let first = run.violations.iter().find(|violation| violation.oracle != expectations::NAME && objects(violation));
+        let first =
+            run.violations.iter().find(|violation| violation.oracle != expectations::NAME && objects(violation));
         let oracle = first.or_else(|| run.violations.iter().find(objects))?.oracle;
         let broken_at = broken_at(&run, oracle)?;
         let mut search = Self {
@@ -125,6 +126,16 @@ impl<'a> Search<'a> {
     pub(super) fn improve(&mut self, candidates: Vec<Scenario>) -> bool {
         let cost = Cost::of(&self.best.scenario, self.rounding);
         let candidates = self.possible(candidates, |candidate| Cost::of(candidate, self.rounding) < cost);
+        self.take_first(candidates)
+    }
+
+    /// Takes the first candidate that fails as demanded, smaller or not; whether there was one.
+    pub(super) fn replace(&mut self, candidates: Vec<Scenario>) -> bool {
+        let candidates = self.possible(candidates, |_| true);
+        self.take_first(candidates)
+    }
+
+    fn take_first(&mut self, candidates: Vec<Scenario>) -> bool {
         let tried = pool::until_good(candidates.len(), |number| {
             let tried = self.judge(&candidates[number], self.demands);
             let good = tried.good.is_some();
@@ -195,11 +206,8 @@ impl<'a> Search<'a> {
         if known == Some(false) {
             return Tried { keys, good: None };
         }
-        let run = run_with(
-            candidate,
-            Options { keep_story: true, mutant: self.mutant },
-            neighbours::timing(AS_THEY_ARE),
-        );
+        let run =
+            run_with(candidate, Options { keep_story: true, mutant: self.mutant }, neighbours::timing(AS_THEY_ARE));
         let fails = run.breaks(Some(self.oracle));
         locked(&self.fails).insert(key, fails);
         if !fails

@@ -16,8 +16,7 @@ const STEPS: [i64; 17] = [
     420_000, 600_000,
 ];
 /// What a part that counts in another unit may become.
-const NUMBERS: [i64; 12] =
-    [1, 10, 100, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 150_000, 200_000];
+const NUMBERS: [i64; 12] = [1, 10, 100, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 150_000, 200_000];
 /// How long before the first event the nodes need to agree on a leader, and more than that.
 const BEGINNINGS: [Span; 4] = [Span::secs(5), Span::secs(10), Span::secs(20), Span::secs(60)];
 
@@ -60,6 +59,18 @@ pub(super) fn cut_the_end(best: &Best) -> Vec<Scenario> {
     both.chain([healed.clone()]).chain(cut).collect()
 }
 
+/// A fault phase in which every fault comes to its own end: a fault that is cut off seems to last longer than it
+/// does.
+pub(super) fn with_time_for_every_fault(best: &Best) -> Vec<Scenario> {
+    let strikes = best.scenario.faults.iter().filter_map(|spec| Some((strikes_at(spec, best)?, spec.fault.lasts())));
+    let faults_for = best.scenario.world.faults_for;
+    let Some(ends) = strikes.map(|(at, lasts)| span(at + lasts)).max().filter(|ends| *ends > faults_for) else {
+        return Vec::new();
+    };
+    let longer = STEPS.into_iter().map(Span::millis).filter(|step| *step > ends);
+    longer.take(2).map(|step| with_fault_phase(&best.scenario, step)).collect()
+}
+
 /// Everything earlier by as much: signals, faults, what anchors count, the end.
 pub(super) fn earlier(best: &Best) -> Vec<Scenario> {
     let scenario = &best.scenario;
@@ -81,9 +92,11 @@ pub(super) fn earlier(best: &Best) -> Vec<Scenario> {
                 *at = back(*at);
             }
             if let Some(anchor) = &mut spec.when {
-                let before = best.run.points.iter().filter(|(at, point, _)| {
-                    *point == anchor.point && span(*at).as_millis() < by
-                });
+                let before = best
+                    .run
+                    .points
+                    .iter()
+                    .filter(|(at, point, _)| *point == anchor.point && span(*at).as_millis() < by);
                 let before = u32::try_from(before.count()).unwrap_or(u32::MAX);
                 anchor.nth = anchor.nth.saturating_sub(before).max(1);
             }
