@@ -92,8 +92,8 @@ pub(crate) enum Command {
         /// Plant this bug.
         #[arg(long)]
         mutant: Option<Mutant>,
-        /// Keep the promise of this oracle broken; with --mutant, of the one it is planted against; else of the
-        /// first that objects.
+        /// Keep the promise of this oracle broken; else of the one that the mutant is planted against, if it is broken;
+        /// else of the first that objects.
         #[arg(long, value_parser = PossibleValuesParser::new(ORACLES).map(static_name))]
         oracle: Option<&'static str>,
         /// Where the smallest form is written.

@@ -18,8 +18,9 @@ pub(super) fn shrink(
     as_json: bool,
 ) -> Result<End, BadInput> {
     let scenario = read::file(file)?;
-    let oracle = oracle.or(mutant.map(Mutant::against));
-    let Some(small) = shrink::shrink(&scenario, mutant, oracle, Limits::default(), &shrink::bar()) else {
+    let shrunk = |oracle| shrink::shrink(&scenario, mutant, oracle, Limits::default(), &shrink::bar());
+    let planted = mutant.map(Mutant::against).filter(|_| oracle.is_none());
+    let Some(small) = planted.and_then(|against| shrunk(Some(against))).or_else(|| shrunk(oracle)) else {
         let promise = oracle.map_or("every promise".into(), |oracle| format!("the promise of {oracle}"));
         if as_json {
             println!("{}", json!({ "scenario": scenario.name, "verdict": "holds" }));

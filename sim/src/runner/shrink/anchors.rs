@@ -13,6 +13,8 @@ use crate::world::anchor::Point;
 const NEAR: Duration = Duration::from_secs(30);
 /// How many points are tried for each fault.
 const POINTS: usize = 16;
+/// Longer than a lease and all that is waited for after it.
+const LONG: Span = Span::secs(20);
 /// An anchor that counts further says no more than a moment does.
 const COUNTS: u32 = 20;
 
@@ -79,6 +81,30 @@ pub(super) fn anchored_and_longer(best: &Best) -> Vec<Scenario> {
         }
     }
     anchored
+}
+
+/// One fault of several alone, at the first time that each point is reached: at the right place it may need no
+/// help from the others.
+pub(super) fn one_fault_elsewhere(best: &Best) -> Vec<Scenario> {
+    let scenario = &best.scenario;
+    if scenario.faults.len() < 2 {
+        return Vec::new();
+    }
+    let points: BTreeSet<Point> = best.run.points.iter().map(|(_, point, _)| *point).collect();
+    let mut alone = Vec::new();
+    for spec in &scenario.faults {
+        for point in &points {
+            let when = Some(Anchor { point: *point, nth: 1, by: None });
+            let mut there = FaultSpec { at: None, when, fault: spec.fault.clone() };
+            alone.push(Scenario { faults: vec![there.clone()], ..scenario.clone() });
+            there.fault.rename_hosts(|host| is_node(host).then(|| "@actor".into()));
+            there.fault.set_lasts(LONG);
+            let mut longer = Scenario { faults: vec![there], ..scenario.clone() };
+            longer.world.faults_for = longer.world.faults_for.max(LONG);
+            alone.push(longer);
+        }
+    }
+    alone
 }
 
 /// Anchors that count less far, at any node.

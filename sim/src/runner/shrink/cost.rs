@@ -122,12 +122,12 @@ pub(super) fn is_node_name(host: &str) -> bool {
 pub(super) fn is_round(span: Span) -> bool {
     let millis = span.as_millis().unsigned_abs();
     let mut number = match millis {
-        _ if millis % 60_000 == 0 => millis / 60_000,
-        _ if millis % 1_000 == 0 && millis < 60_000 => millis / 1_000,
+        _ if millis.is_multiple_of(60_000) => millis / 60_000,
+        _ if millis.is_multiple_of(1_000) && millis < 60_000 => millis / 1_000,
         _ if millis < 1_000 => millis,
         _ => return false,
     };
-    while number >= 10 && number % 10 == 0 {
+    while number >= 10 && number.is_multiple_of(10) {
         number /= 10;
     }
     number < 10

@@ -86,7 +86,7 @@ pub fn bar() -> ProgressBar {
 type Pass = fn(&search::Best) -> Vec<Scenario>;
 
 /// What takes parts away; what shortens the run comes first, because it makes all that follows cheaper.
-const REDUCE: [Pass; 8] = [
+const REDUCE: [Pass; 9] = [
     times::cut_the_end,
     structure::fewer_faults,
     structure::fewer_signals,
@@ -95,6 +95,7 @@ const REDUCE: [Pass; 8] = [
     structure::fewer_recipients,
     plain::gentler_faults,
     structure::less_with_another_seed,
+    anchors::one_fault_elsewhere,
 ];
 
 /// What makes the rest plain.
