@@ -125,7 +125,7 @@ impl Nemesis {
     /// before the host does anything else.
     pub fn reach(self: &Arc<Self>, point: Point, host: usize) {
         let at = self.world.now();
-        self.world.trace().mix(at, host, &point);
+        self.world.trace().reach(at, host, point);
         let due = self.world.anchors().reach(point, host);
         for fault in due {
             self.world.tell(host, What::Reached(point));

@@ -98,14 +98,18 @@ impl<'a> Focus<'a> {
         !about_other && !id_of_other
     }
 
-    /// Signals by the names that the scenario gives them.
     fn name(&self, words: &str) -> String {
-        let mut named = words.to_owned();
-        for signal in &self.run.signals {
-            named = named.replace(&signal.short(), &signal.id);
-        }
-        named
+        named(self.run, words)
     }
+}
+
+/// The same words with signals by the names that the scenario gives them.
+pub fn named(run: &Run, words: &str) -> String {
+    let mut named = words.to_owned();
+    for signal in &run.signals {
+        named = named.replace(&signal.short(), &signal.id);
+    }
+    named
 }
 
 fn words(what: &What) -> String {

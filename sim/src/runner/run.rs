@@ -52,6 +52,8 @@ pub struct Run {
     pub reached: Vec<(Point, u64)>,
     /// What happened, if the story was kept.
     pub story: Vec<Line>,
+    /// Which points were reached when and by which host, if the story was kept.
+    pub points: Vec<(Duration, Point, usize)>,
 }
 
 /// How a signal ended.
@@ -254,6 +256,7 @@ impl Parts {
             sightings,
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
+            points: trace.points().to_vec(),
         }
     }
 }

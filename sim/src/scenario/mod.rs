@@ -6,6 +6,7 @@
 pub mod fault;
 pub mod generate;
 pub mod read;
+pub mod shape;
 pub mod span;
 pub mod timing;
 pub mod write;

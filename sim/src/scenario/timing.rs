@@ -96,9 +96,15 @@ impl TimingSpec {
         }
     }
 
-    /// Every time so many percent of the default, counts and drift as they are.
+    /// Every time so many percent of production's, counts and drift as they are.
     pub fn scaled(percent: u32) -> Self {
-        let default = Timing::default();
+        Self::default().scaled_by(percent)
+    }
+
+    /// Every time so many percent of what it is, counts and drift as they are.
+    #[must_use]
+    pub fn scaled_by(&self, percent: u32) -> Self {
+        let default = self.timing();
         let scaled = |time: Duration| time * percent / 100;
         Self::of(&Timing {
             ttl: scaled(default.ttl),
