@@ -106,8 +106,8 @@ impl Nemesis {
             std::mem::take(&mut active.undo)
         };
         self.world.anchors().drop_waiting();
-        for undo in undo.into_values() {
-            self.undo(undo);
+        for (number, undo) in undo {
+            self.undo(number, undo);
         }
     }
 
@@ -131,6 +131,8 @@ impl Nemesis {
         let world = &self.world;
         let host = |name: &str| self.resolve(name, actor);
         let everyone = || 0..world.hosts().len();
+        // Before it strikes: `@leader` means somebody else once the leader is down.
+        let touched = world.judge().weather.touched(fault, host);
         let Some((told, undo)) = (match fault {
             Fault::Partition { between: [a, b], .. } => host(a).zip(host(b)).filter(|(a, b)| a != b).map(|(a, b)| {
                 let blocked = vec![(a, b), (b, a)];
@@ -226,18 +228,21 @@ impl Nemesis {
                 active.undo.insert(number, undo);
                 number
             };
+            world.judge().fault_begins(world.now(), number, touched);
             let (nemesis, ends) = (Arc::clone(self), world.now() + lasts);
             tokio::spawn(async move {
                 nemesis.world.sleep_until(ends).await;
                 let undo = locked(&nemesis.active).undo.remove(&number);
                 if let Some(undo) = undo {
-                    nemesis.undo(undo);
+                    nemesis.undo(number, undo);
                 }
             });
+        } else {
+            world.judge().fault_passes(world.now(), &touched);
         }
     }
 
-    fn undo(&self, undo: Undo) {
+    fn undo(&self, number: u64, undo: Undo) {
         let world = &self.world;
         let (host, told) = match undo {
             Undo::Unblock(directions) => {
@@ -275,6 +280,7 @@ impl Nemesis {
                 (self.broker.at, "the broker is well again".into())
             }
         };
+        world.judge().fault_ends(world.now(), number);
         world.tell(host, What::Healed(told));
     }
 

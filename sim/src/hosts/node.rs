@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -80,6 +81,18 @@ impl Nodes {
         })
     }
 
+    /// As whom each node would act, and until when on the world's clock, as each last told the rest of its process.
+    pub fn trusts(&self, world: &World) -> Vec<(String, Duration)> {
+        let now = world.now();
+        let running = locked(&self.0);
+        let running = running.values().filter(|(life, _)| !life.is_over());
+        let trust = |(life, handle): &(Arc<Life>, Handle)| {
+            let authority = handle.status().authority?;
+            Some((authority.holder.as_str().to_owned(), life.host.clock.when(authority.trusted_until, now)))
+        };
+        running.filter_map(trust).collect()
+    }
+
     /// An operator asks that node to step down.
     pub fn step_down(&self, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
@@ -136,6 +149,8 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         inner: RedisLease::new(lease_config, Arc::clone(&connect), Arc::clone(&clock)),
         at,
         heartbeats: Arc::clone(&setup.heartbeats),
+        world: Arc::clone(&world),
+        life: Arc::clone(&life),
     };
     let broker_config = HttpBrokerConfig {
         peer: format!("broker:{}", broker::PORT),
@@ -173,7 +188,7 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     let config =
         NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
-    let watch = Box::new(Watch { world: Arc::clone(&world), at });
+    let watch = Box::new(Watch { world: Arc::clone(&world), at, life: Arc::clone(&life) });
     let (driver, handle) = Driver::new(machine, ports, &setup.timing, IdentityRule::default(), watch);
     locked(&setup.nodes.0).insert(at, (Arc::clone(&life), handle.clone()));
     tokio::select! {
@@ -217,6 +232,7 @@ async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Respo
 struct Watch {
     world: Arc<World>,
     at: usize,
+    life: Arc<Life>,
 }
 
 impl Observer for Watch {
@@ -230,7 +246,10 @@ impl Observer for Watch {
         let mut trace = self.world.trace();
         for command in commands {
             match command {
-                Command::Notice(notice) => trace.tell(at, self.at, What::Notice(notice.clone())),
+                Command::Notice(notice) => {
+                    self.world.judge().told(at, &self.life, notice);
+                    trace.tell(at, self.at, What::Notice(notice.clone()));
+                }
                 Command::Call { .. } | Command::Answer { .. } | Command::Stopped => trace.mix(at, self.at, command),
             }
         }
@@ -242,15 +261,22 @@ struct LeaseLink {
     inner: RedisLease,
     at: usize,
     heartbeats: Arc<Heartbeats>,
+    world: Arc<World>,
+    life: Arc<Life>,
 }
 
 impl LeaseStore for LeaseLink {
     fn call(&self, call: LeaseCall) -> BoxFuture<'_, Result<LeaseReply, PortError>> {
         Box::pin(async move {
+            self.world.judge().lease_asked(self.world.now(), &self.life, &call);
             if matches!(call, LeaseCall::Renew { .. }) {
                 self.heartbeats.moving(self.at).await;
             }
-            self.inner.call(call).await
+            let answer = self.inner.call(call.clone()).await;
+            if let Ok(reply) = &answer {
+                self.world.judge().lease_answered(self.world.now(), &call, reply);
+            }
+            answer
         })
     }
 
@@ -321,6 +347,7 @@ impl AsyncWrite for WatchedStream {
                 self.world.judge().truth.sent(fingerprint, self.world.now());
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);
+            self.world.judge().handover.first_byte(self.world.now(), bytes);
         }
         written
     }
@@ -342,12 +369,14 @@ impl Broker for BrokerLink {
     fn place(&self, order: Order) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let at = self.life.host.at;
+            self.world.judge().placing(self.world.now(), &self.life, order.fingerprint);
             self.nemesis.reach(Point::OrderSending, at);
             self.life.running().await;
             let fingerprint = order.fingerprint;
             let outcome = self.inner.place(order).await;
             self.nemesis.reach(Point::OrderAnswered, at);
             self.life.running().await;
+            self.world.judge().placed(self.world.now(), &self.life, fingerprint, &outcome);
             if matches!(outcome, Outcome::Accepted(_)) {
                 self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::node::Nodes;
 use crate::nemesis::Nemesis;
+use crate::oracles::lease_owner::Lease;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, serve};
 use crate::world::anchor::Point;
 use crate::world::host::Life;
@@ -51,6 +52,12 @@ impl RedisHost {
         Some((holder, left.map_or(Duration::MAX, Duration::from_millis)))
     }
 
+    /// The lease's entry when Redis's own clock reads `now_ms`.
+    fn entry(&self, now_ms: u64) -> Option<Lease> {
+        let (holder, left) = locked(&self.model).holder(LEASE_KEY, now_ms)?;
+        Some(Lease { holder, ends_ms: left.map(|left| now_ms + left) })
+    }
+
     /// What was asked of it that it does not implement.
     pub fn unsupported(&self) -> Vec<String> {
         locked(&self.model).unsupported().to_vec()
@@ -71,6 +78,7 @@ pub async fn process(
     nemesis: Arc<Nemesis>,
 ) {
     redis.lose_data();
+    world.judge().lease_owner.forgot();
     let serve_client = |stream| {
         let watch = Watch {
             world: Arc::clone(&world),
@@ -98,6 +106,8 @@ impl Hook for Watch {
     }
 
     fn after(&self, command: &CommandSummary<'_>, _result: &Reply) {
+        let (at, now_ms) = (self.world.now(), wall_ms(&self.world, self.redis.at));
+        self.world.judge().redis_did(at, now_ms, (command.script, command.holder), self.redis.entry(now_ms));
         let Some(script) = command.script else { return };
         let holder = self.redis.holder(&self.world);
         let asked_by = command.holder.and_then(|asked| self.world.host(asked.split(':').next()?));

@@ -135,6 +135,9 @@ impl StoreHost {
         };
         let reply = reply.map_err(|error| PortError(error.to_string()))?;
         world.trace().mix(at, self.at, &(node, call, &reply));
+        let led = matches!(call, StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. });
+        let row = led.then(|| db.leadership().ok()).flatten();
+        world.judge().store_did(at, node, call, &reply, row.as_ref());
         let mut reached = None;
         match (call, &reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {
@@ -180,6 +183,10 @@ impl StoreHost {
                 );
                 if let Ok(row) = db.leadership() {
                     world.judge().fenced_claims.committed(at, claim, &row);
+                }
+                let read = StoreCall::ReadSignal { fingerprint: claim.fingerprint };
+                if let Ok(StoreReply::Signal(Some(record))) = db.apply(&read) {
+                    world.judge().claimed(at, claim, &record);
                 }
                 reached = Some(Point::Claimed);
             }
@@ -307,6 +314,8 @@ impl SignalStore for StoreLink {
     fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
         Box::pin(async move {
             let node = self.life.host.at;
+            let (asked, what) = (self.world.now(), call.clone());
+            self.world.judge().store_asked(asked, &self.life, &call);
             match &call {
                 StoreCall::Claim(claim) => {
                     self.world.judge().leader_acts.acts("claim", &claim.holder, self.world.now())
@@ -335,7 +344,11 @@ impl SignalStore for StoreLink {
             ));
             let answer = answered.await;
             self.life.running().await;
-            answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())))
+            let answer = answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())));
+            if let Ok(reply) = &answer {
+                self.world.judge().store_answered(self.world.now(), asked, &self.life, &what, reply);
+            }
+            answer
         })
     }
 
