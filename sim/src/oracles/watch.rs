@@ -195,8 +195,10 @@ impl Judge {
 
     /// A process tells operators something.
     pub fn told(&mut self, at: Duration, life: &Arc<Life>, notice: &Notice) {
-        if matches!(notice, Notice::SplitBrain { .. }) {
-            self.split_brain.told(at);
+        match notice {
+            Notice::SplitBrain { .. } => self.split_brain.told(at),
+            Notice::BecameLeader { holder, .. } => self.handover.leads(holder),
+            _ => {}
         }
         self.alerts.told(at, life, notice, &self.weather, &self.bounds);
     }
