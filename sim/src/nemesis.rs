@@ -161,11 +161,32 @@ impl Nemesis {
                     continue;
                 }
             };
-            if !locked(&self.active).over {
-                self.world.tell(host, What::Fault(told));
-            }
+            self.world.tell(host, What::Fault(told));
+            self.disturb_call(call, host, fate.repeated);
         }
         fate
+    }
+
+    /// Tells the oracles that a call goes wrong, until the copy of it has arrived, if one is under way.
+    fn disturb_call(self: &Arc<Self>, call: CallName, host: usize, repeated: Option<Duration>) {
+        let now = self.world.now();
+        let judge = &mut *self.world.judge();
+        let touched = judge.weather.touched_by_call(host, call.peer());
+        let Some(by) = repeated else {
+            judge.fault_passes(now, &touched);
+            return;
+        };
+        let number = {
+            let mut active = locked(&self.active);
+            active.begun += 1;
+            active.begun
+        };
+        judge.fault_begins(now, number, touched);
+        let world = Arc::clone(&self.world);
+        tokio::spawn(async move {
+            world.sleep_until(now + by).await;
+            world.judge().fault_ends(world.now(), number);
+        });
     }
 
     /// A copy of an order arrives at the broker, so much later: where the broker deduplicates. Elsewhere bytes
@@ -215,8 +236,8 @@ impl Nemesis {
             std::mem::take(&mut active.undo)
         };
         self.world.anchors().drop_waiting();
-        for undo in undo.into_values() {
-            self.undo(undo);
+        for (number, undo) in undo {
+            self.undo(number, undo);
         }
     }
 
@@ -240,6 +261,8 @@ impl Nemesis {
         let world = &self.world;
         let host = |name: &str| self.resolve(name, actor);
         let everyone = || 0..world.hosts().len();
+        // Before it strikes: `@leader` means somebody else once the leader is down.
+        let touched = world.judge().weather.touched(fault, host);
         let Some((told, undo)) = (match fault {
             Fault::Partition { between: [a, b], .. } => host(a).zip(host(b)).filter(|(a, b)| a != b).map(|(a, b)| {
                 let blocked = vec![(a, b), (b, a)];
@@ -445,18 +468,21 @@ impl Nemesis {
                 active.undo.insert(number, undo);
                 number
             };
+            world.judge().fault_begins(world.now(), number, touched);
             let (nemesis, ends) = (Arc::clone(self), world.now() + lasts);
             tokio::spawn(async move {
                 nemesis.world.sleep_until(ends).await;
                 let undo = locked(&nemesis.active).undo.remove(&number);
                 if let Some(undo) = undo {
-                    nemesis.undo(undo);
+                    nemesis.undo(number, undo);
                 }
             });
+        } else {
+            world.judge().fault_passes(world.now(), &touched);
         }
     }
 
-    fn undo(&self, undo: Undo) {
+    fn undo(&self, number: u64, undo: Undo) {
         let world = &self.world;
         let (host, told) = match undo {
             Undo::Unblock { directions, late } => {
@@ -522,6 +548,7 @@ impl Nemesis {
                 (self.broker.at, "the broker is well again".into())
             }
         };
+        world.judge().fault_ends(world.now(), number);
         world.tell(host, What::Healed(told));
     }
 
@@ -557,13 +584,14 @@ impl Nemesis {
     /// Redis no longer knows what it granted.
     fn lease_is_lost(&self) {
         let judge = &mut *self.world.judge();
-        judge.gate_lease.redis_lost_data(self.world.now(), &judge.timing);
+        judge.lease_owner.forgot();
+        judge.gate_lease.redis_lost_data(self.world.now(), &judge.bounds.timing);
     }
 
     /// Until then some clock is not what the protocol asks of it.
     fn clocks_lie(&self, until: Duration) {
         let judge = &mut *self.world.judge();
-        judge.gate_lease.clocks_out_of_bound(until, &judge.timing);
+        judge.gate_lease.clocks_out_of_bound(until, &judge.bounds.timing);
     }
 
     fn name(&self, host: usize) -> &str {

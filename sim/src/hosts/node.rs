@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -81,6 +82,18 @@ impl Nodes {
         locked(&self.0).get(&at).is_some_and(|(life, handle)| {
             !life.is_over() && handle.status().gate_open(life.host.clock.read(world.now()).mono)
         })
+    }
+
+    /// As whom each node would act, and until when on the world's clock, as each last told the rest of its process.
+    pub fn trusts(&self, world: &World) -> Vec<(String, Duration)> {
+        let now = world.now();
+        let running = locked(&self.0);
+        let running = running.values().filter(|(life, _)| !life.is_over());
+        let trust = |(life, handle): &(Arc<Life>, Handle)| {
+            let authority = handle.status().authority?;
+            Some((authority.holder.as_str().to_owned(), life.host.clock.when(authority.trusted_until, now)))
+        };
+        running.filter_map(trust).collect()
     }
 
     /// An operator asks that node to step down.
@@ -192,7 +205,7 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     let config =
         NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
-    let watch = Box::new(Watch { world: Arc::clone(&world), at });
+    let watch = Box::new(Watch { world: Arc::clone(&world), at, life: Arc::clone(&life) });
     let (driver, handle) = Driver::new(machine, ports, &setup.timing, setup.identity.clone(), watch);
     locked(&setup.nodes.0).insert(at, (Arc::clone(&life), handle.clone()));
     tokio::select! {
@@ -237,6 +250,7 @@ async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Respo
 struct Watch {
     world: Arc<World>,
     at: usize,
+    life: Arc<Life>,
 }
 
 impl Observer for Watch {
@@ -250,7 +264,10 @@ impl Observer for Watch {
         let mut trace = self.world.trace();
         for command in commands {
             match command {
-                Command::Notice(notice) => trace.tell(at, self.at, What::Notice(notice.clone())),
+                Command::Notice(notice) => {
+                    self.world.judge().told(at, &self.life, notice);
+                    trace.tell(at, self.at, What::Notice(notice.clone()));
+                }
                 Command::Call { .. } | Command::Answer { .. } | Command::Stopped => trace.mix(at, self.at, command),
             }
         }
@@ -270,6 +287,7 @@ struct LeaseLink {
 impl LeaseStore for LeaseLink {
     fn call(&self, call: LeaseCall) -> BoxFuture<'_, Result<LeaseReply, PortError>> {
         Box::pin(async move {
+            self.world.judge().lease_asked(self.world.now(), &self.life, &call);
             let (name, at) = (CallName::of_lease(&call), self.life.host.at);
             if name == CallName::Renew {
                 self.heartbeats.moving(at).await;
@@ -286,13 +304,16 @@ impl LeaseStore for LeaseLink {
                     redis.repeat(&world, &call);
                 });
             }
-            let reply = self.inner.call(call).await;
+            let answer = self.inner.call(call.clone()).await;
             self.nemesis.reach(Point::After(name), at);
             self.life.running().await;
             if fate.loses_reply {
                 return Err(PortError("the connection to redis broke".into()));
             }
-            reply
+            if let Ok(reply) = &answer {
+                self.world.judge().lease_answered(self.world.now(), &call, reply);
+            }
+            answer
         })
     }
 
@@ -359,13 +380,14 @@ impl AsyncWrite for WatchedStream {
             let leased_to = self.redis.lease(&self.world);
             let leased_to = leased_to.as_ref().map(|(holder, left)| (holder.as_str(), *left));
             let mut judge = self.world.judge();
-            let broker_timeout = judge.timing.broker_timeout;
+            let broker_timeout = judge.bounds.timing.broker_timeout;
             judge.gate_lease.sending(&self.world, self.at, leased_to, broker_timeout);
             drop(judge);
             if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
                 self.world.judge().truth.sent(fingerprint, self.world.now());
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);
+            self.world.judge().handover.first_byte(self.world.now(), bytes);
         }
         written
     }
@@ -387,6 +409,7 @@ impl Broker for BrokerLink {
     fn place(&self, order: Order) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let at = self.life.host.at;
+            self.world.judge().placing(self.world.now(), &self.life, order.fingerprint);
             self.nemesis.reach(Point::OrderSending, at);
             let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
@@ -402,8 +425,11 @@ impl Broker for BrokerLink {
             self.nemesis.reach(Point::After(CallName::Place), at);
             self.life.running().await;
             if fate.loses_reply {
-                return Outcome::Unknown("the connection to the broker broke".into());
+                let lost = Outcome::Unknown("the connection to the broker broke".into());
+                self.world.judge().placed(self.world.now(), &self.life, fingerprint, &lost);
+                return lost;
             }
+            self.world.judge().placed(self.world.now(), &self.life, fingerprint, &outcome);
             if matches!(outcome, Outcome::Accepted(_)) {
                 self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
             }

@@ -9,6 +9,7 @@ use oncegate_protocol::LeaseCall;
 
 use super::node::Nodes;
 use crate::nemesis::Nemesis;
+use crate::oracles::lease_owner::Lease;
 use crate::oracles::sightings::Sighting;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, Snapshot, repeat, serve};
 use crate::world::anchor::Point;
@@ -137,6 +138,13 @@ impl RedisHost {
     pub fn repeat(&self, world: &World, call: &LeaseCall) {
         let now_ms = wall_ms(world, self.at);
         repeat(&mut locked(&self.model), LEASE_KEY, call, now_ms);
+        let (script, by) = match call {
+            LeaseCall::Acquire { holder, .. } => ("acquire", Some(holder.as_str())),
+            LeaseCall::Renew { holder, .. } => ("renew", Some(holder.as_str())),
+            LeaseCall::Release { holder } => ("release", Some(holder.as_str())),
+            LeaseCall::Read => ("read", None),
+        };
+        world.judge().redis_did(world.now(), now_ms, (Some(script), by), self.entry(now_ms));
     }
 
     /// Whom the lease names now, by Redis's own clock.
@@ -147,6 +155,12 @@ impl RedisHost {
     /// Whom the lease names now and for how much longer, by Redis's own clock.
     pub fn lease(&self, world: &World) -> Option<(String, Duration)> {
         lease_at(&self.model, wall_ms(world, self.at))
+    }
+
+    /// The lease's entry when Redis's own clock reads `now_ms`.
+    fn entry(&self, now_ms: u64) -> Option<Lease> {
+        let (holder, left) = locked(&self.model).holder(LEASE_KEY, now_ms)?;
+        Some(Lease { holder, ends_ms: left.map(|left| now_ms + left) })
     }
 
     /// What was asked of it that it does not implement.
@@ -191,6 +205,7 @@ pub async fn process(
     nemesis: Arc<Nemesis>,
 ) {
     redis.lose_data();
+    world.judge().lease_owner.forgot();
     let serve_client = |stream: LifeStream| {
         let (model, first) = redis.master_of(stream.peer());
         let watch = Watch {
@@ -240,6 +255,10 @@ impl Hook for Watch {
     }
 
     fn after(&self, command: &CommandSummary<'_>, _result: &Reply) {
+        let (at, now_ms) = (self.world.now(), wall_ms(&self.world, self.redis.at));
+        if self.first {
+            self.world.judge().redis_did(at, now_ms, (command.script, command.holder), self.redis.entry(now_ms));
+        }
         let Some(script) = command.script else { return };
         let now = self.world.now();
         if self.first {

@@ -165,6 +165,9 @@ impl StoreHost {
         };
         let reply = reply.map_err(|error| PortError(error.to_string()))?;
         world.trace().mix(at, self.at, &(node, call, &reply));
+        let led = matches!(call, StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. });
+        let row = led.then(|| db.leadership().ok()).flatten();
+        world.judge().store_did(at, node, call, &reply, row.as_ref());
         let mut reached = None;
         match (call, &reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {
@@ -210,6 +213,10 @@ impl StoreHost {
                 );
                 if let Ok(row) = db.leadership() {
                     world.judge().fenced_claims.committed(at, claim, &row);
+                }
+                let read = StoreCall::ReadSignal { fingerprint: claim.fingerprint };
+                if let Ok(StoreReply::Signal(Some(record))) = db.apply(&read) {
+                    world.judge().claimed(at, claim, &record);
                 }
                 reached = Some(Point::Claimed);
             }
@@ -260,7 +267,7 @@ impl StoreHost {
                     && nemesis.broker_can_be_asked()
                 {
                     let mut judge = world.judge();
-                    let head_start = judge.timing.broker_timeout + judge.timing.store_timeout;
+                    let head_start = judge.bounds.timing.broker_timeout + judge.bounds.timing.store_timeout;
                     judge.truth.given_up(*fingerprint, at, head_start);
                 }
             }
@@ -346,6 +353,8 @@ impl SignalStore for StoreLink {
     fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
         Box::pin(async move {
             let node = self.life.host.at;
+            let (asked, what) = (self.world.now(), call.clone());
+            self.world.judge().store_asked(asked, &self.life, &call);
             let act = match &call {
                 StoreCall::Claim(claim) => Some(("claim", &claim.holder)),
                 StoreCall::Heartbeat { holder, .. } => Some(("say that it leads", holder)),
@@ -353,7 +362,7 @@ impl SignalStore for StoreLink {
             };
             if let Some((act, holder)) = act {
                 let mut judge = self.world.judge();
-                let deadline = judge.timing.renew_deadline;
+                let deadline = judge.bounds.timing.renew_deadline;
                 judge.leader_acts.acts(act, holder, self.world.now(), deadline);
             }
             let name = CallName::of_store(&call);
@@ -390,7 +399,11 @@ impl SignalStore for StoreLink {
             if fate.loses_reply {
                 return Err(PortError("the connection to the store broke".into()));
             }
-            answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())))
+            let answer = answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())));
+            if let Ok(reply) = &answer {
+                self.world.judge().store_answered(self.world.now(), asked, &self.life, &what, reply);
+            }
+            answer
         })
     }
 

@@ -40,6 +40,11 @@ impl GateLease {
         self.excused_until = self.excused_until.max(at + leases_over(timing));
     }
 
+    /// Whether the promise is owed now: clocks and Redis keep to what is asked of them.
+    pub fn owed(&self, at: Duration) -> bool {
+        at >= self.excused_until
+    }
+
     /// The lease was granted to the node at `to`.
     pub fn granted(&mut self, world: &World, nodes: &Nodes, to: usize, at: Duration) {
         let open: Vec<_> =

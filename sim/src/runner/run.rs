@@ -14,6 +14,7 @@ use crate::hosts::supervise;
 use crate::mutants::Mutant;
 use crate::nemesis::Nemesis;
 use crate::oracles::sightings::Sightings;
+use crate::oracles::watch::look_on;
 use crate::oracles::{Violation, expectations, handled, store_agrees};
 use crate::scenario::Scenario;
 use crate::world::net::Latency;
@@ -125,6 +126,7 @@ struct Parts {
     redis: Arc<RedisHost>,
     ledger: Arc<Ledger>,
     nemesis: Arc<Nemesis>,
+    nodes: Arc<Nodes>,
 }
 
 impl Parts {
@@ -134,13 +136,14 @@ impl Parts {
         let millis = |span: crate::scenario::Span| u64::try_from(span.as_millis()).unwrap_or(0);
         let latency = Latency { least_ms: millis(spec.latency_min), most_ms: millis(spec.latency_max) };
         let world = World::new(&names, latency, scenario.seed, options.keep_story);
+        let timing = spec.timing.timing();
+        world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
         let redis = Arc::new(RedisHost::new(place("redis")));
         let heartbeats = Arc::new(Heartbeats::default());
         let nodes = Arc::new(Nodes::default());
-        world.judge().timing = spec.timing.timing();
         let ledger = Arc::new(Ledger::new(scenario));
         let nemesis = Nemesis::new(
             Arc::clone(&world),
@@ -169,13 +172,13 @@ impl Parts {
         tokio::spawn(supervise(Arc::clone(&world), host(broker.at), serve_broker));
         let setup = Arc::new(Setup {
             seed: scenario.seed,
-            timing: spec.timing.timing(),
+            timing,
             identity: source::identity_rule(scenario),
             capabilities: broker::capabilities(spec.broker),
             mutant: options.mutant,
             store: Arc::clone(&store),
             redis: Arc::clone(&redis),
-            nodes,
+            nodes: Arc::clone(&nodes),
             heartbeats,
             nemesis: Arc::clone(&nemesis),
         });
@@ -189,7 +192,7 @@ impl Parts {
             move |life| source::process(Arc::clone(&world), life, Arc::clone(&scenario), Arc::clone(&ledger))
         };
         tokio::spawn(supervise(Arc::clone(&world), host(place("source")), send));
-        Self { world, store, broker, redis, ledger, nemesis }
+        Self { world, store, broker, redis, ledger, nemesis, nodes }
     }
 
     async fn carry_out(self, scenario: &Scenario) -> Run {
@@ -204,6 +207,7 @@ impl Parts {
             biased;
             () = phases => {}
             () = world.net.run(world) => {}
+            () = look_on(world, &self.redis, &self.nodes) => {}
         }
         self.judge(scenario)
     }
