@@ -506,7 +506,7 @@ impl Nemesis {
                 let by = world.now().saturating_sub(since);
                 world.hosts()[host].clock.thaw(world.now());
                 world.hosts()[host].resume();
-                world.judge().leader_acts.clock_stood_still(&world.hosts()[host].name, by);
+                world.judge().clocks_stood_still(world.now(), &world.hosts()[host].name, by);
                 (host, format!("{} goes on, its clocks {:.1}s behind", self.name(host), by.as_secs_f64()))
             }
             Undo::JoinMasters => {
