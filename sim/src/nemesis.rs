@@ -76,7 +76,7 @@ impl Nemesis {
                 }
                 (Some(at), None) => {
                     let (nemesis, at, fault) = (Arc::clone(self), at.get(), spec.fault.clone());
-                    tokio::spawn(async move {
+                    self.world.spawn(async move {
                         nemesis.world.sleep_until(at).await;
                         nemesis.strike(&fault, None);
                     });
@@ -204,7 +204,7 @@ impl Nemesis {
                 Some(("the broker places orders and answers 500".into(), Some(self.broker(BrokerFault::Confused))))
             }
             Fault::StepDown { host: name } => host(name).filter(|at| *at < self.nodes).map(|at| {
-                self.members.step_down(at);
+                self.members.step_down(world, at);
                 (format!("an operator asks {} to step down", self.name(at)), None)
             }),
             Fault::BrokerOutage { .. } => Some(("the broker is out".into(), Some(self.broker(BrokerFault::Outage)))),
@@ -227,7 +227,7 @@ impl Nemesis {
                 number
             };
             let (nemesis, ends) = (Arc::clone(self), world.now() + lasts);
-            tokio::spawn(async move {
+            world.spawn(async move {
                 nemesis.world.sleep_until(ends).await;
                 let undo = locked(&nemesis.active).undo.remove(&number);
                 if let Some(undo) = undo {

@@ -56,7 +56,7 @@ fn end_of(run: &Run) -> End {
 
 fn run_seed(seed: u64, mutant: Option<Mutant>, as_json: bool) -> Result<End, read::BadInput> {
     let scenario = generate::draw(seed);
-    let run = run(&scenario, Options { keep_story: true, mutant });
+    let run = run(&scenario, Options { keep_story: true, mutant, ..Options::default() });
     if as_json {
         println!("{}", json::run(&run));
     } else {
@@ -153,7 +153,7 @@ fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_
                 continue;
             }
         };
-        let options = Options { keep_story: true, mutant };
+        let options = Options { keep_story: true, mutant, ..Options::default() };
         let once = run(&scenario, options);
         let same = run(&scenario, options).hash == once.hash;
         let end = if same { end_of(&once) } else { End::NotDeterministic };

@@ -81,10 +81,10 @@ impl Nodes {
     }
 
     /// An operator asks that node to step down.
-    pub fn step_down(&self, at: usize) {
+    pub fn step_down(&self, world: &World, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
             let handle = handle.clone();
-            tokio::spawn(async move { handle.step_down("asked by an operator".into()).await });
+            world.spawn(async move { handle.step_down("asked by an operator".into()).await });
         }
     }
 

@@ -324,7 +324,7 @@ impl SignalStore for StoreLink {
             }
             self.life.running().await;
             let (send, answered) = oneshot::channel();
-            tokio::spawn(Self::travel(
+            self.world.spawn(Self::travel(
                 Arc::clone(&self.world),
                 Arc::clone(&self.store),
                 Arc::clone(&self.nemesis),

@@ -78,7 +78,7 @@ struct One {
 /// Sweeps until the end or the first broken promise.
 #[allow(clippy::disallowed_methods)] // How long a sweep takes outside of its worlds is what it reports.
 pub fn sweep(sweep: Sweep, name: &str) -> Found {
-    let options = Options { keep_story: false, mutant: sweep.mutant };
+    let options = Options { keep_story: false, mutant: sweep.mutant, ..Options::default() };
     let began = Instant::now();
     let bar = pool::bar(name, sweep.runs);
     let results = pool::each(sweep.runs, &bar, |number| {
@@ -117,7 +117,7 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
 /// The same failure with less in it: whatever can be left out without the first broken promise being kept is
 /// left out, one thing at a time.
 pub fn simplify(scenario: &Scenario, mutant: Option<Mutant>, oracle: Option<&'static str>) -> (Scenario, Run) {
-    let options = Options { keep_story: true, mutant };
+    let options = Options { keep_story: true, mutant, ..Options::default() };
     let mut best = scenario.clone();
     let mut best_run = run(&best, options);
     let first = best_run.violations.first().map(|violation| violation.oracle);
