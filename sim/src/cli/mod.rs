@@ -37,7 +37,9 @@ pub(crate) fn main() -> ExitCode {
             let planted = Sweep::new(runs, seed).with_mutant(mutant);
             explore_seeds(Sweep { twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
         }
-        Command::Replay { files, mutant, quiet, json } => Ok(replay(&files, mutant, quiet, json)),
+        Command::Replay { files, mutant, engine, quiet, json } => {
+            Ok(replay(&files, Options { keep_story: true, mutant, engine }, quiet, json))
+        }
         Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
             sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
         }
@@ -142,7 +144,7 @@ fn keep(folder: &Path, scenario: &Scenario, run: &Run, mutant: Option<Mutant>) -
     Ok(failures::replay_command(&path, mutant))
 }
 
-fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_json: bool) -> End {
+fn replay(files: &[std::path::PathBuf], options: Options, quiet: bool, as_json: bool) -> End {
     let mut worst = End::Holds;
     for path in files {
         let scenario = match read::file(path) {
@@ -153,7 +155,6 @@ fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_
                 continue;
             }
         };
-        let options = Options { keep_story: true, mutant, ..Options::default() };
         let once = run(&scenario, options);
         let same = run(&scenario, options).hash == once.hash;
         let end = if same { end_of(&once) } else { End::NotDeterministic };
