@@ -114,7 +114,9 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
         phases.await;
         Ok(())
     });
+    let mut links = Links { hosts: Vec::new(), troubled: BTreeMap::new() };
     for (at, process) in std::mem::take(&mut *locked(&ticking.inhabitants)) {
+        links.hosts.push(at);
         let (world, host) = (Arc::clone(world), Arc::clone(&world.hosts()[at]));
         sim.host(address(at), move || {
             let (world, host, process) = (Arc::clone(&world), Arc::clone(&host), Arc::clone(&process));
@@ -124,7 +126,8 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
             }
         });
     }
-    let mut links = Links::default();
+    // As turmoil names a link: the lower address first.
+    links.hosts.sort_unstable();
     while !sim.step().expect("no software of this world ends or fails") {
         for at in std::mem::take(&mut *locked(&ticking.ended)) {
             sim.bounce(address(at));
@@ -133,22 +136,25 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
     }
 }
 
-/// Turmoil's links that are not as they should be.
-#[derive(Default)]
-struct Links(BTreeMap<(usize, usize), Way>);
+/// Turmoil's links.
+struct Links {
+    /// Who has any. The store is no host of turmoil's: calls to it travel without its sockets.
+    hosts: Vec<usize>,
+    /// Those that are not open, and how they are instead.
+    troubled: BTreeMap<(usize, usize), Way>,
+}
 
 impl Links {
     /// Makes every link what the world's network says that it is.
     fn follow(&mut self, world: &World, sim: &Sim<'_>) {
-        if self.0.is_empty() && !world.net.is_troubled() {
+        if self.troubled.is_empty() && !world.net.is_troubled() {
             return;
         }
-        let hosts = world.hosts().len();
-        for a in 0..hosts {
-            for b in a + 1..hosts {
+        for (nth, &a) in self.hosts.iter().enumerate() {
+            for &b in &self.hosts[nth + 1..] {
                 let (there, back) = (world.net.way(a, b), world.net.way(b, a));
                 let link = there.max(back);
-                if self.0.get(&(a, b)).copied().unwrap_or(Way::Open) == link {
+                if self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open) == link {
                     continue;
                 }
                 let (at_a, at_b) = (address(a), address(b));
@@ -158,9 +164,9 @@ impl Links {
                     Way::Dead => sim.partition(at_a, at_b),
                 }
                 if link == Way::Open {
-                    self.0.remove(&(a, b))
+                    self.troubled.remove(&(a, b))
                 } else {
-                    self.0.insert((a, b), link)
+                    self.troubled.insert((a, b), link)
                 };
             }
         }
@@ -173,7 +179,7 @@ impl Links {
             for link in links {
                 let (a, b) = link.pair();
                 let Some(pair) = host_at(a).zip(host_at(b)) else { continue };
-                if self.0.get(&pair) != Some(&Way::Held) {
+                if self.troubled.get(&pair) != Some(&Way::Held) {
                     continue;
                 }
                 for sent in link {
