@@ -36,6 +36,9 @@ pub(crate) enum Command {
         /// Plant this bug.
         #[arg(long)]
         mutant: Option<Mutant>,
+        /// On which engine; turmoil is the slow reference.
+        #[arg(long, default_value = "jumping")]
+        engine: Engine,
         /// For machines.
         #[arg(long)]
         json: bool,

@@ -32,7 +32,9 @@ enum End {
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let end = match args.command {
-        Command::Run { seed, mutant, json } => run_seed(seed, mutant, json),
+        Command::Run { seed, mutant, engine, json } => {
+            run_seed(seed, Options { keep_story: true, mutant, engine }, json)
+        }
         Command::Explore { runs, seed, twice, mutant, oracle, failures, json } => {
             let planted = Sweep::new(runs, seed).with_mutant(mutant);
             explore_seeds(Sweep { twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
@@ -56,9 +58,9 @@ fn end_of(run: &Run) -> End {
     if run.holds() { End::Holds } else { End::Violation }
 }
 
-fn run_seed(seed: u64, mutant: Option<Mutant>, as_json: bool) -> Result<End, read::BadInput> {
+fn run_seed(seed: u64, options: Options, as_json: bool) -> Result<End, read::BadInput> {
     let scenario = generate::draw(seed);
-    let run = run(&scenario, Options { keep_story: true, mutant, ..Options::default() });
+    let run = run(&scenario, options);
     if as_json {
         println!("{}", json::run(&run));
     } else {
