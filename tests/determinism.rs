@@ -27,7 +27,7 @@ fn the_same_scenario_gives_the_same_hash() {
 #[test]
 fn keeping_the_story_changes_nothing() {
     let scenario = generate::draw(107);
-    let with_story = run(&scenario, Options { keep_story: true, mutant: None });
+    let with_story = run(&scenario, Options { keep_story: true, mutant: None, ..Options::default() });
     assert!(!with_story.story.is_empty());
     assert_eq!(with_story.hash, hash_of(&scenario));
 }

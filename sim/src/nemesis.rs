@@ -111,7 +111,7 @@ impl Nemesis {
                 }
                 (Some(at), None) => {
                     let (nemesis, at, fault) = (Arc::clone(self), at.get(), spec.fault.clone());
-                    tokio::spawn(async move {
+                    self.world.spawn(async move {
                         nemesis.world.sleep_until(at).await;
                         nemesis.strike(&fault, None);
                     });
@@ -183,7 +183,7 @@ impl Nemesis {
         };
         judge.fault_begins(now, number, touched);
         let world = Arc::clone(&self.world);
-        tokio::spawn(async move {
+        self.world.spawn(async move {
             world.sleep_until(now + by).await;
             world.judge().fault_ends(world.now(), number);
         });
@@ -197,7 +197,7 @@ impl Nemesis {
         }
         let order = OrderRequest::of(order).expect("intake lets only JSON through");
         let nemesis = Arc::clone(self);
-        tokio::spawn(async move {
+        self.world.spawn(async move {
             nemesis.world.sleep_until(nemesis.world.now() + by).await;
             nemesis.broker.repeat(&nemesis.world, &nemesis, &order);
         });
@@ -224,7 +224,10 @@ impl Nemesis {
             let attempts = u32::try_from(record.attempts.len()).unwrap_or(u32::MAX);
             let (handle, reason) = (handle.clone(), "seen in the broker's book".to_owned());
             self.world.tell(node, What::Fault(format!("an operator says of {:?}: {resolution:?}", record.fingerprint)));
-            tokio::spawn(async move { handle.resolve(record.fingerprint, resolution, attempts, reason).await });
+            self.world.spawn(async move {
+                // Taken or not, the store shows it.
+                let _ = handle.resolve(record.fingerprint, resolution, attempts, reason).await;
+            });
         }
     }
 
@@ -304,7 +307,7 @@ impl Nemesis {
             }),
             Fault::Shutdown { host: name, .. } => host(name).filter(|at| *at < self.nodes).map(|at| {
                 world.hosts()[at].leave();
-                self.members.shut_down(at);
+                self.members.shut_down(world, at);
                 (format!("{} is asked to end", self.name(at)), Some(Undo::Start { host: at, mend: false }))
             }),
             Fault::Resolve { host: name } => host(name).filter(|at| *at < self.nodes).map(|at| {
@@ -441,7 +444,7 @@ impl Nemesis {
                 Some(("the broker places orders and answers 500".into(), Some(self.broker(BrokerFault::Confused))))
             }
             Fault::StepDown { host: name } => host(name).filter(|at| *at < self.nodes).map(|at| {
-                self.members.step_down(at);
+                self.members.step_down(world, at);
                 (format!("an operator asks {} to step down", self.name(at)), None)
             }),
             Fault::BrokerOutage { .. } => Some(("the broker is out".into(), Some(self.broker(BrokerFault::Outage)))),
@@ -470,7 +473,7 @@ impl Nemesis {
             };
             world.judge().fault_begins(world.now(), number, touched);
             let (nemesis, ends) = (Arc::clone(self), world.now() + lasts);
-            tokio::spawn(async move {
+            world.spawn(async move {
                 nemesis.world.sleep_until(ends).await;
                 let undo = locked(&nemesis.active).undo.remove(&number);
                 if let Some(undo) = undo {

@@ -32,7 +32,7 @@ fn a_minimal_scenario_survives_changes_that_have_nothing_to_do_with_it() {
     assert!(small.scenario.faults.iter().all(|spec| spec.when.is_some()), "{:?}", small.scenario.faults);
     assert!(small.scenario.faults.iter().all(|spec| spec.fault.hosts().iter().all(|host| !host.starts_with('n'))));
 
-    let options = Options { keep_story: false, mutant: MUTANT };
+    let options = Options { keep_story: false, mutant: MUTANT, ..Options::default() };
     // The protocol's own times, all of them.
     for percent in [90, 95, 105, 110] {
         let mut scaled = small.scenario.clone();
@@ -72,7 +72,7 @@ fn what_is_owed_at_the_end_stays_owed() {
     let mut later = small.scenario.clone();
     assert!(later.world.healed_for >= read::LEAST_HEALED);
     later.world.healed_for = Span::secs(3_600);
-    assert!(run(&later, Options { keep_story: false, mutant: MUTANT }).breaks(Some("handled")));
+    assert!(run(&later, Options { keep_story: false, mutant: MUTANT, ..Options::default() }).breaks(Some("handled")));
 }
 
 #[test]

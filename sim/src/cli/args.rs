@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::oracles::ORACLES;
 use oncegate_sim::runner::failures::FOLDER;
+use oncegate_sim::world::engine::Engine;
 
 /// Runs the production coordinator in a simulated world of partitions, pauses, crashes, skewed clocks and lying
 /// stores, and signs it off or hands back a small failing scenario.
@@ -35,6 +36,9 @@ pub(crate) enum Command {
         /// Plant this bug.
         #[arg(long)]
         mutant: Option<Mutant>,
+        /// On which engine; turmoil is the slow reference.
+        #[arg(long, default_value = "jumping")]
+        engine: Engine,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -74,6 +78,9 @@ pub(crate) enum Command {
         /// Plant this bug.
         #[arg(long)]
         mutant: Option<Mutant>,
+        /// On which engine; turmoil is the slow reference.
+        #[arg(long, default_value = "jumping")]
+        engine: Engine,
         /// One line each instead of the story.
         #[arg(long, short)]
         quiet: bool,

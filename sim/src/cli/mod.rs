@@ -34,12 +34,16 @@ enum End {
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let end = match args.command {
-        Command::Run { seed, mutant, json } => run_seed(seed, mutant, json),
+        Command::Run { seed, mutant, engine, json } => {
+            run_seed(seed, Options { keep_story: true, mutant, engine }, json)
+        }
         Command::Explore { runs, seed, twice, mutant, oracle, failures, json } => {
             let planted = Sweep::new(runs, seed).with_mutant(mutant);
             explore_seeds(Sweep { twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
         }
-        Command::Replay { files, mutant, quiet, json } => Ok(replay(&files, mutant, quiet, json)),
+        Command::Replay { files, mutant, engine, quiet, json } => {
+            Ok(replay(&files, Options { keep_story: true, mutant, engine }, quiet, json))
+        }
         Command::Shrink { file, mutant, oracle, out, json } => shrink::shrink(&file, mutant, oracle, &out, json),
         Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
             sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
@@ -57,9 +61,9 @@ fn end_of(run: &Run) -> End {
     if run.holds() { End::Holds } else { End::Violation }
 }
 
-fn run_seed(seed: u64, mutant: Option<Mutant>, as_json: bool) -> Result<End, read::BadInput> {
+fn run_seed(seed: u64, options: Options, as_json: bool) -> Result<End, read::BadInput> {
     let scenario = generate::draw(seed);
-    let run = run(&scenario, Options { keep_story: true, mutant });
+    let run = run(&scenario, options);
     if as_json {
         println!("{}", json::run(&run));
     } else {
@@ -148,7 +152,7 @@ fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> 
     Ok(failures::replay_command(&path, mutant))
 }
 
-fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_json: bool) -> End {
+fn replay(files: &[std::path::PathBuf], options: Options, quiet: bool, as_json: bool) -> End {
     let mut worst = End::Holds;
     for path in files {
         let scenario = match read::file(path) {
@@ -159,7 +163,6 @@ fn replay(files: &[std::path::PathBuf], mutant: Option<Mutant>, quiet: bool, as_
                 continue;
             }
         };
-        let options = Options { keep_story: true, mutant };
         let once = run(&scenario, options);
         let same = run(&scenario, options).hash == once.hash;
         let end = if same { end_of(&once) } else { End::NotDeterministic };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncegate_http_broker::{Ask, OrderAnswer, OrderRequest, Reply, serve};
 use oncegate_protocol::broker::DedupScope;
 use oncegate_protocol::{BrokerOrderId, Capabilities, ClientOrderId, Epoch, Fingerprint, Leg};
+use tokio::sync::oneshot;
 
 use crate::nemesis::Nemesis;
 use crate::oracles::sightings::Sighting;
@@ -221,9 +222,11 @@ impl BrokerHost {
                     world.judge().sightings.saw(Sighting::BrokerLate);
                     // Under way inside the broker, whether or not its client still waits.
                     let (broker, later) = (Arc::clone(&self), Arc::clone(&world));
-                    let placed = tokio::spawn(async move {
+                    let (done, placed) = oneshot::channel();
+                    world.spawn(async move {
                         later.sleep_until(later.now() + by).await;
-                        broker.take(&later, &nemesis, &order)
+                        // Nobody may be waiting any more.
+                        let _ = done.send(broker.take(&later, &nemesis, &order));
                     });
                     let answer = placed.await.ok()?;
                     return Some(placed_reply(&answer));

@@ -42,7 +42,7 @@ where
         let process = AssertUnwindSafe(process).catch_unwind();
         let end = tokio::select! {
             biased;
-            () = life.ended() => continue,
+            () = world.ends(&life) => continue,
             end = process => end,
         };
         if end.is_ok() && host.has_left() {

@@ -97,18 +97,18 @@ impl Nodes {
     }
 
     /// An operator asks that node to step down.
-    pub fn step_down(&self, at: usize) {
+    pub fn step_down(&self, world: &World, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
             let handle = handle.clone();
-            tokio::spawn(async move { handle.step_down("asked by an operator".into()).await });
+            world.spawn(async move { handle.step_down("asked by an operator".into()).await });
         }
     }
 
     /// That node is asked to end.
-    pub fn shut_down(&self, at: usize) {
+    pub fn shut_down(&self, world: &World, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
             let handle = handle.clone();
-            tokio::spawn(async move { handle.shut_down().await });
+            world.spawn(async move { handle.shut_down().await });
         }
     }
 
@@ -299,7 +299,7 @@ impl LeaseStore for LeaseLink {
             }
             if let Some(by) = fate.repeated {
                 let (world, redis, call) = (Arc::clone(&self.world), Arc::clone(&self.redis), call.clone());
-                tokio::spawn(async move {
+                self.world.spawn(async move {
                     world.sleep_until(world.now() + by).await;
                     redis.repeat(&world, &call);
                 });

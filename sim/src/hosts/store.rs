@@ -385,13 +385,13 @@ impl SignalStore for StoreLink {
             if let Some(by) = fate.repeated {
                 let (world, (nobody, _)) = (Arc::clone(&self.world), oneshot::channel());
                 let copy = set_out(call.clone(), nobody);
-                tokio::spawn(async move {
+                self.world.spawn(async move {
                     world.sleep_until(world.now() + by).await;
                     copy.await;
                 });
             }
             let (send, answered) = oneshot::channel();
-            tokio::spawn(set_out(call, send));
+            self.world.spawn(set_out(call, send));
             let answer = answered.await;
             self.life.running().await;
             self.nemesis.reach(Point::After(name), node);

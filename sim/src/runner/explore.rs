@@ -78,7 +78,7 @@ struct One {
 /// Sweeps until the end or the first broken promise.
 #[allow(clippy::disallowed_methods)] // How long a sweep takes outside of its worlds is what it reports.
 pub fn sweep(sweep: Sweep, name: &str) -> Found {
-    let options = Options { keep_story: false, mutant: sweep.mutant };
+    let options = Options { keep_story: false, mutant: sweep.mutant, ..Options::default() };
     let began = Instant::now();
     let bar = pool::bar(name, sweep.runs);
     let results = pool::each(sweep.runs, &bar, |number| {

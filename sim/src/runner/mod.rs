@@ -1,5 +1,6 @@
 //! Runs: one, many, recorded ones, and the sign-off that is made of them.
 
+pub mod engines;
 pub mod explore;
 pub mod failures;
 pub mod pool;

@@ -10,13 +10,13 @@ use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
 use crate::hosts::redis::{self, RedisHost};
 use crate::hosts::source::{self, Ledger};
 use crate::hosts::store::StoreHost;
-use crate::hosts::supervise;
 use crate::mutants::Mutant;
 use crate::nemesis::Nemesis;
 use crate::oracles::sightings::Sightings;
 use crate::oracles::watch::look_on;
 use crate::oracles::{Violation, expectations, handled, store_agrees};
 use crate::scenario::Scenario;
+use crate::world::engine::{self, Engine};
 use crate::world::net::Latency;
 use crate::world::trace::{Line, What};
 use crate::world::{World, anchor::Point};
@@ -28,6 +28,8 @@ pub struct Options {
     pub keep_story: bool,
     /// Plant this bug.
     pub mutant: Option<Mutant>,
+    /// On which engine.
+    pub engine: Engine,
 }
 
 /// How a run went.
@@ -106,6 +108,19 @@ pub fn run(scenario: &Scenario, options: Options) -> Run {
 }
 
 fn run_here(scenario: &Arc<Scenario>, options: Options) -> Run {
+    match options.engine {
+        Engine::Jumping => run_jumping(scenario, options),
+        Engine::Turmoil => {
+            let parts = Parts::begin(scenario, options);
+            let (world, redis, nodes) = (Arc::clone(&parts.world), Arc::clone(&parts.redis), Arc::clone(&parts.nodes));
+            parts.world.spawn(async move { look_on(&world, &redis, &nodes).await });
+            engine::turmoil::run(&parts.world, scenario.seed, scenario.world.total(), parts.phases(scenario));
+            parts.judge(scenario)
+        }
+    }
+}
+
+fn run_jumping(scenario: &Arc<Scenario>, options: Options) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -135,7 +150,7 @@ impl Parts {
         let names = spec.host_names();
         let millis = |span: crate::scenario::Span| u64::try_from(span.as_millis()).unwrap_or(0);
         let latency = Latency { least_ms: millis(spec.latency_min), most_ms: millis(spec.latency_max) };
-        let world = World::new(&names, latency, scenario.seed, options.keep_story);
+        let world = World::on(options.engine, &names, latency, scenario.seed, options.keep_story);
         let timing = spec.timing.timing();
         world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
         let place = |name: &str| world.host(name).expect("every world has this host").at;
@@ -156,7 +171,6 @@ impl Parts {
         );
         nemesis.arm(scenario);
 
-        let host = |at: usize| Arc::clone(&world.hosts()[at]);
         let serve_redis = {
             let (world, redis, nodes, nemesis) =
                 (Arc::clone(&world), Arc::clone(&redis), Arc::clone(&nodes), Arc::clone(&nemesis));
@@ -164,12 +178,12 @@ impl Parts {
                 redis::process(Arc::clone(&world), life, Arc::clone(&redis), Arc::clone(&nodes), Arc::clone(&nemesis))
             }
         };
-        tokio::spawn(supervise(Arc::clone(&world), host(redis.at), serve_redis));
+        world.inhabit(redis.at, serve_redis);
         let serve_broker = {
             let (world, broker, nemesis) = (Arc::clone(&world), Arc::clone(&broker), Arc::clone(&nemesis));
             move |life| broker::process(Arc::clone(&world), life, Arc::clone(&broker), Arc::clone(&nemesis))
         };
-        tokio::spawn(supervise(Arc::clone(&world), host(broker.at), serve_broker));
+        world.inhabit(broker.at, serve_broker);
         let setup = Arc::new(Setup {
             seed: scenario.seed,
             timing,
@@ -185,27 +199,33 @@ impl Parts {
         for at in 0..spec.nodes {
             let (world_of, setup) = (Arc::clone(&world), Arc::clone(&setup));
             let process = move |life| node::process(Arc::clone(&world_of), life, Arc::clone(&setup));
-            tokio::spawn(supervise(Arc::clone(&world), host(at), process));
+            world.inhabit(at, process);
         }
         let send = {
             let (world, scenario, ledger) = (Arc::clone(&world), Arc::clone(scenario), Arc::clone(&ledger));
             move |life| source::process(Arc::clone(&world), life, Arc::clone(&scenario), Arc::clone(&ledger))
         };
-        tokio::spawn(supervise(Arc::clone(&world), host(place("source")), send));
+        world.inhabit(place("source"), send);
         Self { world, store, broker, redis, ledger, nemesis, nodes }
+    }
+
+    /// Faults until their time is over, then time for progress.
+    fn phases(&self, scenario: &Scenario) -> impl Future<Output = ()> + use<> {
+        let (world, nemesis, teller) = (Arc::clone(&self.world), Arc::clone(&self.nemesis), self.redis.at);
+        let (healed, over) = (scenario.world.faults_for.get(), scenario.world.total());
+        async move {
+            world.sleep_until(healed).await;
+            world.tell(teller, What::Healed("every fault ends here; progress is owed".into()));
+            nemesis.end_all();
+            world.sleep_until(over).await;
+        }
     }
 
     async fn carry_out(self, scenario: &Scenario) -> Run {
         let world = &self.world;
-        let phases = async {
-            world.sleep_until(scenario.world.faults_for.get()).await;
-            world.tell(self.redis.at, What::Healed("every fault ends here; progress is owed".into()));
-            self.nemesis.end_all();
-            world.sleep_until(scenario.world.total()).await;
-        };
         tokio::select! {
             biased;
-            () = phases => {}
+            () = self.phases(scenario) => {}
             () = world.net.run(world) => {}
             () = look_on(world, &self.redis, &self.nodes) => {}
         }

@@ -123,7 +123,7 @@ pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, re
 fn replay_recorded(plan: &Plan, verdict: &mut Verdict, sightings: &mut Sightings) -> Result<Phase, read::BadInput> {
     let began = Instant::now();
     let recorded = recorded(&plan.scenarios)?;
-    let options = Options { keep_story: true, mutant: plan.mutant };
+    let options = Options { keep_story: true, mutant: plan.mutant, ..Options::default() };
     let bar = pool::bar("scenarios", recorded.len() as u64);
     let results = pool::each(recorded.len() as u64, &bar, |number| {
         let (_, scenario) = &recorded[usize::try_from(number).unwrap_or(0)];

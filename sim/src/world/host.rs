@@ -21,8 +21,8 @@ pub struct Host {
     pub at: usize,
     /// Its name.
     pub name: String,
-    /// Its network stack.
-    pub net: HostId,
+    /// Its network stack, where hosts share a thread's.
+    net: Option<HostId>,
     /// Its clocks.
     pub clock: HostClock,
     /// How many pauses overlap.
@@ -54,18 +54,25 @@ pub struct Life {
 }
 
 impl Host {
-    pub(crate) fn new(at: usize, name: &str, net: HostId) -> Arc<Self> {
+    pub(crate) fn new(at: usize, name: &str, net: impl Into<Option<HostId>>) -> Arc<Self> {
         // Hosts were not booted together: a lease must not depend on it.
         let age = std::time::Duration::from_secs(1_000 + 777 * at as u64);
         Arc::new(Self {
             at,
             name: name.to_owned(),
-            net,
+            net: net.into(),
             clock: HostClock::new(age),
             pauses: AtomicU32::new(0),
             state: Mutex::default(),
             ended: Notify::new(),
         })
+    }
+
+    /// What this thread does next with sockets, it does on this host's network stack.
+    pub(super) fn enter(&self) {
+        if let Some(net) = self.net {
+            turmoil_net::set_current(net);
+        }
     }
 
     /// Starts a process; the one before must have ended.

@@ -12,6 +12,7 @@
 pub mod anchor;
 pub mod calls;
 pub mod clock;
+pub mod engine;
 pub mod host;
 pub mod net;
 pub mod resets;
@@ -19,13 +20,15 @@ pub mod rng;
 pub mod stream;
 pub mod trace;
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::hosts::Judge;
+use crate::hosts::{Judge, supervise};
 use anchor::Anchors;
-use host::Host;
+use engine::{Drive, Engine};
+use host::{Host, Life};
 use net::Net;
 use trace::Trace;
 
@@ -34,7 +37,7 @@ pub const WALL_ORIGIN_MS: i64 = 1_795_405_500_000;
 
 /// What every host and service shares. All of it belongs to one thread; the locks are for the type system.
 pub struct World {
-    began: tokio::time::Instant,
+    drive: Drive,
     /// The network between the hosts.
     pub net: Net,
     /// The connections that can be reset.
@@ -46,13 +49,24 @@ pub struct World {
 }
 
 impl World {
-    /// A world of the named hosts, in this order, beginning now. Must be called inside the run's runtime.
-    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    /// A world of the named hosts, in this order, on the first engine, beginning now. Must be called inside the
+    /// run's runtime.
     pub fn new(names: &[String], latency: net::Latency, seed: u64, keep_story: bool) -> Arc<Self> {
-        let (net, ids) = Net::new(names.len(), latency, seed);
-        let hosts = names.iter().zip(ids).enumerate().map(|(at, (name, id))| Host::new(at, name, id)).collect();
+        Self::on(Engine::Jumping, names, latency, seed, keep_story)
+    }
+
+    /// The same on an engine of one's choice.
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    pub fn on(engine: Engine, names: &[String], latency: net::Latency, seed: u64, keep_story: bool) -> Arc<Self> {
+        let (net, ids) = Net::new(engine, names.len(), latency, seed);
+        let host = |(at, name): (usize, &String)| Host::new(at, name, ids.get(at).copied());
+        let hosts = names.iter().enumerate().map(host).collect();
+        let drive = match engine {
+            Engine::Jumping => Drive::Jumping(tokio::time::Instant::now()),
+            Engine::Turmoil => Drive::Ticking(engine::turmoil::Ticking::default()),
+        };
         Arc::new(Self {
-            began: tokio::time::Instant::now(),
+            drive,
             net,
             resets: resets::Resets::default(),
             hosts,
@@ -62,10 +76,14 @@ impl World {
         })
     }
 
+    /// What moves it.
+    pub const fn engine(&self) -> Engine {
+        self.drive.engine()
+    }
+
     /// Time since the world began.
-    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
     pub fn now(&self) -> Duration {
-        tokio::time::Instant::now().duration_since(self.began)
+        self.drive.now()
     }
 
     /// The true wall clock, in milliseconds since the Unix epoch.
@@ -76,12 +94,42 @@ impl World {
     /// Sleeps until `at` since the world began.
     #[allow(clippy::disallowed_methods)] // The world is where time comes from.
     pub async fn sleep_until(&self, at: Duration) {
-        tokio::time::sleep_until(self.began + at).await;
+        tokio::time::sleep_until(self.instant(at)).await;
     }
 
-    /// The runtime's instant at `at` since the world began.
+    /// The instant at `at` since the world began, on the clock of the runtime that asks.
     pub fn instant(&self, at: Duration) -> tokio::time::Instant {
-        self.began + at
+        self.drive.instant(at)
+    }
+
+    /// Runs `task` in no process: nothing that happens to a host ends it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.drive.spawn(task);
+    }
+
+    /// Lets one process after another live on the host at `at`.
+    pub fn inhabit<F>(self: &Arc<Self>, at: usize, process: impl Fn(Arc<Life>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        match &self.drive {
+            Drive::Jumping(_) => {
+                drop(tokio::spawn(supervise(Arc::clone(self), Arc::clone(&self.hosts[at]), process)));
+            }
+            Drive::Ticking(ticking) => ticking.inhabit(at, Arc::new(move |life| Box::pin(process(life)))),
+        }
+    }
+
+    /// Ready when whoever runs that process should drop it.
+    pub async fn ends(&self, life: &Life) {
+        self.drive.ends(life).await;
+    }
+
+    fn ticking(&self) -> &engine::turmoil::Ticking {
+        match &self.drive {
+            Drive::Ticking(ticking) => ticking,
+            Drive::Jumping(_) => unreachable!("asked by the second engine alone, of the worlds that it moves"),
+        }
     }
 
     /// All hosts.

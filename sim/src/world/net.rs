@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Packet, Transport};
 
+use super::engine::Engine;
 use super::rng::Rng;
 use super::{World, address, host_at, locked};
 
@@ -24,9 +25,21 @@ pub struct Latency {
     pub most_ms: u64,
 }
 
+/// What becomes of packets in one direction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Way {
+    /// They arrive.
+    Open,
+    /// They wait for the direction to heal.
+    Held,
+    /// They are lost.
+    Dead,
+}
+
 /// The network of one world.
 pub struct Net {
-    guard: EnterGuard,
+    /// The first engine's stack; the second one has its own, and follows [`Net::way`].
+    guard: Option<EnterGuard>,
     poked: Notify,
     healed: Notify,
     state: Mutex<State>,
@@ -56,12 +69,12 @@ struct State {
 }
 
 impl Net {
-    /// A network of that many hosts, entered by this thread.
-    pub fn new(hosts: usize, latency: Latency, seed: u64) -> (Self, Vec<HostId>) {
-        // Retransmission counts egress passes, not time, so it is off: nothing is lost but to dead wires.
-        let config = KernelConfig::default().retx_threshold(u32::MAX);
-        let mut net = turmoil_net::Net::with_config(config);
-        let ids = (0..hosts).map(|host| net.add_host(address(host))).collect();
+    /// A network of that many hosts, entered by this thread; their stacks, if they share one.
+    pub fn new(engine: Engine, hosts: usize, latency: Latency, seed: u64) -> (Self, Vec<HostId>) {
+        let (guard, ids) = match engine {
+            Engine::Jumping => Self::enter(hosts),
+            Engine::Turmoil => (None, Vec::new()),
+        };
         let state = State {
             latency,
             rng: Rng::new(seed, "network"),
@@ -76,8 +89,16 @@ impl Net {
             refusing: BTreeMap::new(),
             collected: Vec::new(),
         };
-        let net = Self { guard: net.enter(), poked: Notify::new(), healed: Notify::new(), state: Mutex::new(state) };
+        let net = Self { guard, poked: Notify::new(), healed: Notify::new(), state: Mutex::new(state) };
         (net, ids)
+    }
+
+    fn enter(hosts: usize) -> (Option<EnterGuard>, Vec<HostId>) {
+        // Retransmission counts egress passes, not time, so it is off: nothing is lost but to dead wires.
+        let config = KernelConfig::default().retx_threshold(u32::MAX);
+        let mut net = turmoil_net::Net::with_config(config);
+        let ids = (0..hosts).map(|host| net.add_host(address(host))).collect();
+        (Some(net.enter()), ids)
     }
 
     /// A stream has done something: packets may be waiting.
@@ -99,10 +120,11 @@ impl Net {
 
     /// Delivers what has arrived and collects what was sent, until neither is left; the next arrival.
     fn turn(&self, world: &World) -> Option<Duration> {
+        let guard = self.guard.as_ref()?;
         let now = world.now();
         loop {
             let mut collected = std::mem::take(&mut locked(&self.state).collected);
-            self.guard.egress_all(&mut collected);
+            guard.egress_all(&mut collected);
             let mut state = locked(&self.state);
             for packet in collected.drain(..) {
                 state.depart(now, packet);
@@ -128,7 +150,7 @@ impl Net {
                     );
                 }
                 drop(trace);
-                self.guard.deliver(packet);
+                guard.deliver(packet);
             }
             if !delivered {
                 return state.flying.keys().next().map(|(at, _)| *at);
@@ -213,6 +235,29 @@ impl Net {
     /// Whether nothing listens at that host.
     pub fn refuses(&self, host: usize) -> bool {
         locked(&self.state).refusing.get(&host).is_some_and(|count| *count > 0)
+    }
+
+    /// What becomes of packets in that direction now.
+    pub fn way(&self, from: usize, to: usize) -> Way {
+        let state = locked(&self.state);
+        if state.cut.contains(&from) || state.cut.contains(&to) {
+            Way::Dead
+        } else if state.is_blocked(from, to) {
+            Way::Held
+        } else {
+            Way::Open
+        }
+    }
+
+    /// Whether any direction may be anything but open.
+    pub fn is_troubled(&self) -> bool {
+        let state = locked(&self.state);
+        !state.cut.is_empty() || state.blocked.values().any(|count| *count > 0)
+    }
+
+    /// How long packets travel.
+    pub fn latency(&self) -> Latency {
+        locked(&self.state).latency
     }
 
     /// The way of something that is no TCP stream (a call to the store) from host to host: held while the

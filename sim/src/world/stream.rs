@@ -11,8 +11,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use oncegate_coordinator::{BoxFuture, Connect, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
+use super::engine::Engine;
+use super::engine::wire::{Door, Wire};
 use super::host::Life;
 use super::resets::Fate;
 use super::{World, address, host_at};
@@ -27,11 +28,11 @@ pub struct LifeStream {
     life: Arc<Life>,
     peer: usize,
     fate: Option<Arc<Fate>>,
-    inner: Option<TcpStream>,
+    inner: Option<Wire>,
 }
 
 impl LifeStream {
-    fn new(world: Arc<World>, life: Arc<Life>, peer: usize, inner: TcpStream) -> Self {
+    fn new(world: Arc<World>, life: Arc<Life>, peer: usize, inner: Wire) -> Self {
         let fate = world.resets.watch(life.host.at, peer);
         Self { world, life, peer, fate, inner: Some(inner) }
     }
@@ -44,7 +45,7 @@ impl LifeStream {
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Wire>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if !self.life.poll_running(cx) {
             return Poll::Pending;
@@ -52,7 +53,7 @@ impl LifeStream {
         if self.fate.as_ref().is_some_and(|fate| fate.poll(cx)) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        turmoil_net::set_current(self.life.host.net);
+        self.life.host.enter();
         let inner = self.inner.as_mut().expect("a stream has its socket until it is dropped");
         poll(Pin::new(inner), cx)
     }
@@ -60,7 +61,7 @@ impl LifeStream {
 
 impl Drop for LifeStream {
     fn drop(&mut self) {
-        turmoil_net::set_current(self.life.host.net);
+        self.life.host.enter();
         self.inner = None;
         self.world.net.poke();
     }
@@ -118,14 +119,14 @@ impl<F: Future> Future for OnHost<F> {
         if !self.life.poll_running(cx) {
             return Poll::Pending;
         }
-        turmoil_net::set_current(self.life.host.net);
+        self.life.host.enter();
         self.inner.as_mut().expect("polled until it is dropped").as_mut().poll(cx)
     }
 }
 
 impl<F> Drop for OnHost<F> {
     fn drop(&mut self) {
-        turmoil_net::set_current(self.life.host.net);
+        self.life.host.enter();
         self.inner = None;
         self.world.net.poke();
     }
@@ -154,9 +155,10 @@ impl Connect for SimConnect {
                 self.life.running().await;
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
-            let address = SocketAddr::new(address(host.at), port_of_life(port, host.lives()));
-            let mut connecting =
-                OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), TcpStream::connect(address));
+            let address = SocketAddr::new(address(host.at), port_of_life(&self.world, port, host.lives()));
+            let (world, from) = (Arc::clone(&self.world), self.life.host.at);
+            let connecting = async move { Wire::connect(&world, from, address).await };
+            let mut connecting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), connecting);
             let stream = poll_fn(|cx| {
                 let connected = Pin::new(&mut connecting).poll(cx);
                 // The first poll sends a packet.
@@ -172,8 +174,11 @@ impl Connect for SimConnect {
 
 /// Where the life of that number listens when it means to listen on `port`. The simulated stack keeps the
 /// sockets of a dead process for as long as their peers have not let go, and their port with them; a server
-/// that starts anew would set `SO_REUSEADDR`, which that stack does not know.
-fn port_of_life(port: u16, life: u64) -> u16 {
+/// that starts anew would set `SO_REUSEADDR`, which that stack does not know. The second engine's frees the port.
+fn port_of_life(world: &World, port: u16, life: u64) -> u16 {
+    if world.engine() == Engine::Turmoil {
+        return port;
+    }
     port + u16::try_from(life.saturating_sub(1)).expect("hosts don't live that often")
 }
 
@@ -181,7 +186,7 @@ fn port_of_life(port: u16, life: u64) -> u16 {
 pub struct LifeListener {
     world: Arc<World>,
     life: Arc<Life>,
-    inner: Option<TcpListener>,
+    inner: Option<Door>,
 }
 
 impl LifeListener {
@@ -190,8 +195,9 @@ impl LifeListener {
     /// # Errors
     /// The simulated network stack's.
     pub async fn bind(world: Arc<World>, life: Arc<Life>, port: u16) -> io::Result<Self> {
-        let address = SocketAddr::new(address(life.host.at), port_of_life(port, life.number));
-        let inner = OnHost::new(Arc::clone(&world), Arc::clone(&life), TcpListener::bind(address)).await?;
+        let port = port_of_life(&world, port, life.number);
+        let binding = Door::bind(&world, life.host.at, port);
+        let inner = OnHost::new(Arc::clone(&world), Arc::clone(&life), binding).await?;
         Ok(Self { world, life, inner: Some(inner) })
     }
 
@@ -202,8 +208,8 @@ impl LifeListener {
     pub async fn accept(&self) -> io::Result<LifeStream> {
         let inner = self.inner.as_ref().expect("a listener has its socket until it is dropped");
         let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
-        let (stream, from) = accepting.await?;
-        let peer = host_at(from.ip()).expect("connections are between hosts of this world");
+        let stream = accepting.await?;
+        let peer = host_at(stream.peer()?).expect("connections are between hosts of this world");
         Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), peer, stream))
     }
 }
@@ -227,7 +233,7 @@ pub async fn serve_each<F: Future>(world: Arc<World>, life: Arc<Life>, port: u16
 
 impl Drop for LifeListener {
     fn drop(&mut self) {
-        turmoil_net::set_current(self.life.host.net);
+        self.life.host.enter();
         self.inner = None;
         self.world.net.poke();
     }

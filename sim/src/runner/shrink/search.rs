@@ -80,7 +80,7 @@ impl<'a> Search<'a> {
         limits: Limits,
         progress: &'a ProgressBar,
     ) -> Option<Self> {
-        let run = run(scenario, Options { keep_story: true, mutant });
+        let run = run(scenario, Options { keep_story: true, mutant, ..Options::default() });
         let objects = |violation: &&Violation| oracle.is_none_or(|oracle| violation.oracle == oracle);
         let first =
             run.violations.iter().find(|violation| violation.oracle != expectations::NAME && objects(violation));
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
         if known == Some(false) {
             return Tried { keys, good: None };
         }
-        let run = run(candidate, Options { keep_story: true, mutant: self.mutant });
+        let run = run(candidate, Options { keep_story: true, mutant: self.mutant, ..Options::default() });
         let fails = run.breaks(Some(self.oracle));
         locked(&self.fails).insert(key, fails);
         if !fails
@@ -236,7 +236,8 @@ impl<'a> Search<'a> {
             return *fails;
         }
         let mutant = self.mutant.filter(|_| planted);
-        let fails = run(scenario, Options { keep_story: false, mutant }).breaks(Some(self.oracle));
+        let fails =
+            run(scenario, Options { keep_story: false, mutant, ..Options::default() }).breaks(Some(self.oracle));
         locked(&self.fails).insert(key, fails);
         fails
     }

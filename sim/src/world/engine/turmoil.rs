@@ -1,0 +1,195 @@
+//! The second engine: the same world on `turmoil::Sim`.
+//!
+//! Each host has a runtime and a paused clock of its own, and its turn in every tick; the nemesis, the store calls
+//! under way and the two phases of a run live on one more, `world`, which nothing ends. A process that ends is
+//! killed by [`turmoil::Sim::bounce`]: its tasks and sockets go with its runtime, and the machine lives on, so that
+//! who knocks is refused. What [`super::super::net`] says of a direction is carried out on turmoil's links between
+//! two ticks: dead wires are its `partition`, blocked ones its `hold`.
+//!
+//! What turmoil can't do, and how that is bridged:
+//! - *hold one direction*: a link is held as a whole, and what may pass is delivered by hand;
+//! - *pause*: streams, timers and store calls ask their [`super::super::host::Life`], as in the first engine;
+//! - *a kernel under a process that stands still*, and *answers to a SYN that travel*: see [`super::wire`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use turmoil::{Builder, Sim};
+
+use crate::hosts::supervise;
+use crate::world::host::Life;
+use crate::world::net::Way;
+use crate::world::{World, address, host_at, locked};
+
+/// How long each host's turn lasts.
+const TICK: Duration = Duration::from_millis(1);
+/// How many segments a direction, and how many connections a backlog, may hold: more than any scenario needs, as
+/// turmoil panics when a backlog is full.
+const CAPACITY: usize = 4096;
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Process = Arc<dyn Fn(Arc<Life>) -> Task + Send + Sync>;
+
+/// What the hosts of one `Sim` share.
+#[derive(Default)]
+pub(in crate::world) struct Ticking {
+    /// The latest time that anybody has read, in nanoseconds. Hosts take their turns at a tick one after another:
+    /// without this, the world's time would step back between them.
+    read: AtomicU64,
+    /// Where the world's own tasks run, once it does.
+    own: OnceLock<Handle>,
+    /// Tasks from before that.
+    early: Mutex<Vec<Task>>,
+    /// Who lives where, until the run begins.
+    inhabitants: Mutex<Vec<(usize, Process)>>,
+    /// Hosts whose process has ended since the last tick.
+    ended: Mutex<BTreeSet<usize>>,
+}
+
+impl Ticking {
+    /// What this host's clock says; none between the turns.
+    fn local() -> Option<Duration> {
+        // A socket that is dropped with its runtime has no clock to read.
+        Handle::try_current().ok().and_then(|_| turmoil::sim_elapsed())
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        let local = Self::local().map_or(0, |local| u64::try_from(local.as_nanos()).unwrap_or(u64::MAX));
+        Duration::from_nanos(self.read.fetch_max(local, Ordering::Relaxed).max(local))
+    }
+
+    #[allow(clippy::disallowed_methods)] // The world is where time comes from.
+    pub(super) fn instant(&self, at: Duration) -> tokio::time::Instant {
+        let local = Self::local().unwrap_or_else(|| self.now());
+        tokio::time::Instant::now() + at.saturating_sub(local)
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match self.own.get() {
+            Some(own) => drop(own.spawn(task)),
+            None => locked(&self.early).push(Box::pin(task)),
+        }
+    }
+
+    /// Has the host's present process killed after this tick, with all that it still holds.
+    pub(super) async fn bury(&self, at: usize) {
+        locked(&self.ended).insert(at);
+        std::future::pending().await
+    }
+
+    pub(in crate::world) fn inhabit(&self, at: usize, process: Process) {
+        locked(&self.inhabitants).push((at, process));
+    }
+}
+
+/// Carries `phases` out in a world that was made for this engine, and everything that lives there with them.
+///
+/// # Panics
+/// When turmoil gives up: that is a bug of the harness, not a verdict.
+pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<Output = ()> + 'static) {
+    let ticking = world.ticking();
+    let latency = world.net.latency();
+    let (least, most) = (Duration::from_millis(latency.least_ms), Duration::from_millis(latency.most_ms));
+    let mut sim = Builder::new()
+        .rng_seed(seed)
+        .epoch(SystemTime::UNIX_EPOCH)
+        .tick_duration(TICK)
+        // What arrives within the tick in which it was sent could not be held any more.
+        .min_message_latency(least.max(TICK))
+        .max_message_latency(most.max(TICK))
+        .tcp_capacity(CAPACITY)
+        .simulation_duration(lasts * 2)
+        .build();
+    let own = Arc::clone(world);
+    sim.client(address(world.hosts().len()), async move {
+        let ticking = own.ticking();
+        let early = std::mem::take(&mut *locked(&ticking.early));
+        early.into_iter().for_each(|task| drop(tokio::spawn(task)));
+        let _ = ticking.own.set(Handle::current());
+        phases.await;
+        Ok(())
+    });
+    let mut links = Links { hosts: Vec::new(), troubled: BTreeMap::new() };
+    for (at, process) in std::mem::take(&mut *locked(&ticking.inhabitants)) {
+        links.hosts.push(at);
+        let (world, host) = (Arc::clone(world), Arc::clone(&world.hosts()[at]));
+        sim.host(address(at), move || {
+            let (world, host, process) = (Arc::clone(&world), Arc::clone(&host), Arc::clone(&process));
+            async move {
+                supervise(world, host, move |life| process(life)).await;
+                Ok(())
+            }
+        });
+    }
+    // As turmoil names a link: the lower address first.
+    links.hosts.sort_unstable();
+    while !sim.step().expect("no software of this world ends or fails") {
+        for at in std::mem::take(&mut *locked(&ticking.ended)) {
+            sim.bounce(address(at));
+        }
+        links.follow(world, &sim);
+    }
+}
+
+/// Turmoil's links.
+struct Links {
+    /// Who has any. The store is no host of turmoil's: calls to it travel without its sockets.
+    hosts: Vec<usize>,
+    /// Those that are not open, and how they are instead.
+    troubled: BTreeMap<(usize, usize), Way>,
+}
+
+impl Links {
+    /// Makes every link what the world's network says that it is.
+    fn follow(&mut self, world: &World, sim: &Sim<'_>) {
+        if self.troubled.is_empty() && !world.net.is_troubled() {
+            return;
+        }
+        for (nth, &a) in self.hosts.iter().enumerate() {
+            for &b in &self.hosts[nth + 1..] {
+                let (there, back) = (world.net.way(a, b), world.net.way(b, a));
+                let link = there.max(back);
+                if self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open) == link {
+                    continue;
+                }
+                let (at_a, at_b) = (address(a), address(b));
+                match link {
+                    Way::Open => sim.release(at_a, at_b),
+                    Way::Held => sim.hold(at_a, at_b),
+                    Way::Dead => sim.partition(at_a, at_b),
+                }
+                if link == Way::Open {
+                    self.troubled.remove(&(a, b))
+                } else {
+                    self.troubled.insert((a, b), link)
+                };
+            }
+        }
+        self.deliver_by_hand(world, sim);
+    }
+
+    /// On links that are held for the sake of one direction, the other one moves.
+    fn deliver_by_hand(&self, world: &World, sim: &Sim<'_>) {
+        sim.links(|links| {
+            for link in links {
+                let (a, b) = link.pair();
+                let Some(pair) = host_at(a).zip(host_at(b)) else { continue };
+                if self.troubled.get(&pair) != Some(&Way::Held) {
+                    continue;
+                }
+                for sent in link {
+                    let (from, to) = sent.pair();
+                    let open = host_at(from.ip()).zip(host_at(to.ip())).map(|(from, to)| world.net.way(from, to));
+                    if open == Some(Way::Open) {
+                        sent.deliver();
+                    }
+                }
+            }
+        });
+    }
+}
