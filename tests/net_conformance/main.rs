@@ -13,8 +13,11 @@ mod machines;
 mod peer;
 mod probes;
 mod processes;
+mod redis;
 mod script;
 mod simulated;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::io::Write as _;
 

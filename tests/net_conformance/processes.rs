@@ -75,34 +75,34 @@ impl Process {
         *self = Self::start(by, &self.address);
     }
 
-    async fn signal(&self, signal: &str, until_state: &[char]) {
-        let id = self.child.id();
-        let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {id}")]).status().unwrap();
-        assert!(sent.success(), "kill -s {signal} {id}");
-        // It has been stopped once the kernel says so, and not when the signal was sent.
-        for _ in 0..500 {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-            let (_, fields) = stat.rsplit_once(") ").unwrap();
-            if fields.starts_with(until_state) {
-                return;
-            }
-            SystemClock.sleep_until(SystemClock.now().mono.plus(Duration::from_millis(2))).await;
-        }
-        panic!("process {id} takes no notice of {signal}");
-    }
-
     /// What may befall a process.
     pub(crate) async fn suffer(&mut self, fate: Fate) {
         match fate {
             Fate::Kill => self.kill(),
             Fate::Start => self.start_again(self.by.clone()),
-            Fate::Stop => self.signal("STOP", &['T']).await,
-            Fate::Resume => self.signal("CONT", &['S', 'R', 'D']).await,
+            Fate::Stop | Fate::Resume => signal(self.child.id(), fate).await,
             Fate::BlockToPeer | Fate::BlockToClient | Fate::Heal | Fate::LosePower | Fate::RegainPower => {
                 panic!("{fate:?} is nothing that can befall a process")
             }
         }
     }
+}
+
+/// Stops the process of that id, or lets it go on.
+pub(crate) async fn signal(id: u32, fate: Fate) {
+    let signal = if fate == Fate::Stop { "STOP" } else { "CONT" };
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {id}")]).status().unwrap();
+    assert!(sent.success(), "kill -s {signal} {id}");
+    // It has been stopped once the kernel says so, and not when the signal was sent.
+    for _ in 0..500 {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        if fields.starts_with('T') == (fate == Fate::Stop) {
+            return;
+        }
+        SystemClock.sleep_until(SystemClock.now().mono.plus(Duration::from_millis(2))).await;
+    }
+    panic!("process {id} takes no notice of {signal}");
 }
 
 impl Arm for Process {

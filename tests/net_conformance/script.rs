@@ -108,6 +108,7 @@ pub(crate) enum Step {
 }
 
 /// A claim, and how to see that it holds.
+#[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) claim: &'static str,
     pub(crate) needs: Needs,
