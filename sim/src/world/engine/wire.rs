@@ -37,6 +37,14 @@ impl Wire {
         }
     }
 
+    /// Both ends, where the world's own network keeps them.
+    pub(in crate::world) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match self {
+            Self::Jumping(stream) => stream.local_addr().ok().zip(stream.peer_addr().ok()),
+            Self::Turmoil(_) => None,
+        }
+    }
+
     /// The address at the other end.
     pub(in crate::world) fn peer(&self) -> io::Result<IpAddr> {
         match self {
