@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::node::Nodes;
 use crate::nemesis::Nemesis;
 use crate::oracles::lease_owner::Lease;
+use crate::oracles::watch::look_at_trust;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, serve};
 use crate::world::anchor::Point;
 use crate::world::host::Life;
@@ -102,6 +103,7 @@ struct Watch {
 
 impl Hook for Watch {
     fn before(&self, _command: &CommandSummary<'_>) -> Disposition {
+        look_at_trust(&self.world, &self.redis, &self.nodes);
         Disposition::Perform
     }
 

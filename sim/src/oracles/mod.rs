@@ -146,7 +146,16 @@ mod fixture {
 
     use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
 
+    use super::scene::Scene;
     use crate::world::host::{Host, Life};
+
+    /// Whom lease and store name, where each process holds under the name of its host.
+    pub(super) fn scene_of(lives: &[Arc<Life>], lease: Option<&str>, store: Option<&str>) -> Scene {
+        let owned = |name: &str| name.to_owned();
+        let mut scene = Scene { lease: lease.map(owned), store: store.map(owned), ..Scene::default() };
+        lives.iter().for_each(|life| scene.asks(&life.host.name, life));
+        scene
+    }
 
     /// A process on a host of its own, at that place.
     pub(super) fn life(at: usize, name: &str) -> Arc<Life> {
