@@ -2,7 +2,7 @@
 //! of each process with what its ports told it, with the store's commits and with the world.
 //!
 //! Due:
-//! - a process that the store tells that a signal is settled says so, at once;
+//! - a process that the store tells that a signal failed, expired or is quarantined says so, at once;
 //! - a process that the store tells that its epoch is open says that it leads, at once, or that it gave up;
 //! - nobody acts as a leader, or vacates, unannounced;
 //! - a deposed leader that lives says so within the longest of its deadlines.
@@ -77,6 +77,11 @@ fn process(life: &Life) -> Process {
     (life.host.at, life.number)
 }
 
+/// Whether a signal that ends so is anybody's business: what was executed is the course of things.
+fn alarms(state: SignalState) -> bool {
+    matches!(state, SignalState::Failed | SignalState::Expired | SignalState::Quarantined)
+}
+
 /// How loudly it must be told at least: as the brief for operators has it.
 fn least_severity(notice: &Notice) -> Severity {
     match notice {
@@ -117,10 +122,10 @@ impl Alerts {
     pub fn answered(&mut self, at: Duration, asked: Duration, life: &Arc<Life>, call: &StoreCall, reply: &StoreReply) {
         self.collect(at);
         let what = match (call, reply) {
-            (StoreCall::RecordOutcome { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+            (StoreCall::RecordOutcome { fingerprint, .. }, StoreReply::State(Some(state))) if alarms(*state) => {
                 What::Settled(*fingerprint, *state, true)
             }
-            (StoreCall::Conclude { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+            (StoreCall::Conclude { fingerprint, .. }, StoreReply::State(Some(state))) if alarms(*state) => {
                 What::Settled(*fingerprint, *state, false)
             }
             (StoreCall::OpenEpoch { .. }, StoreReply::Opened(epoch)) => What::Leads(*epoch),
