@@ -1,6 +1,9 @@
 //! The judges: each looks at the world from outside (the broker's book, the source's ledger, the store's rows,
 //! Redis's data) and never asks the system what it thinks of itself. One file each; each has a test with a
 //! planted bug that it must catch.
+//!
+//! What needs a well world is judged by [`weather`] (what is wrong, where, since when), [`bounds`] (what is owed
+//! then, and by when) and [`scene`] (who leads). [`watch`] is where the world tells all of them what it sees.
 
 pub mod alerts;
 pub mod at_most_once;
