@@ -75,10 +75,9 @@ impl Failover {
                 self.term = Some(Term { holder: holder.to_owned(), node: life.host.at });
             }
             None => {
-                let lacking = |holder: &String| {
-                    scene.life(holder).is_none_or(|life| weather.node_well_since(life.host.at).is_none())
-                };
-                if scene.lease.as_ref().is_some_and(lacking) {
+                // The lease of a dead process only runs out, which every bound allows for.
+                let living = scene.lease.as_ref().and_then(|holder| scene.life(holder)).filter(|life| !life.is_over());
+                if living.is_some_and(|life| weather.node_well_since(life.host.at).is_none()) {
                     self.vacancy.astray = Some(at);
                 }
                 if scene.lease.is_none() && scene.store.is_none() {

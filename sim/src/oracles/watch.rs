@@ -201,7 +201,10 @@ impl Judge {
     pub fn told(&mut self, at: Duration, life: &Arc<Life>, notice: &Notice) {
         match notice {
             Notice::SplitBrain { .. } => self.split_brain.told(at),
-            Notice::BecameLeader { holder, .. } => self.handover.leads(holder),
+            Notice::BecameLeader { holder, .. } => {
+                self.handover.leads(holder);
+                self.heeds.leads(at, holder.as_str());
+            }
             Notice::LostLeadership { reason, .. } => {
                 self.failover.gives_up(at, life.host.at, reason, &self.weather, &self.bounds);
             }
