@@ -13,6 +13,7 @@ pub mod sends;
 pub mod sightings;
 pub mod store_agrees;
 pub mod truth;
+pub mod why;
 
 use std::time::Duration;
 

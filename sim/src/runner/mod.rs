@@ -3,6 +3,7 @@
 pub mod explore;
 pub mod failures;
 pub mod pool;
+pub mod power;
 pub mod run;
 pub mod signoff;
 

@@ -127,6 +127,7 @@ impl Parts {
         let world = World::new(&names, latency, scenario.seed, options.keep_story);
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
+        store.plant(options.mutant);
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
         let redis = Arc::new(RedisHost::new(place("redis")));
         let heartbeats = Arc::new(Heartbeats::default());

@@ -1,0 +1,199 @@
+//! The power of the harness: which planted bugs it finds, how soon, by which oracle, and what for each oracle is
+//! there. A sign-off is worth what would have failed it.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Options, Run, explore, pool, run};
+use crate::mutants::Mutant;
+use crate::oracles::{ORACLES, why};
+use crate::scenario::{Scenario, generate};
+use crate::world::locked;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Hunt {
+    /// Which bugs.
+    pub mutants: Vec<Mutant>,
+    /// In how many runs each must be found.
+    pub runs: u64,
+    /// Run `k` is drawn from `seed + k`.
+    pub seed: u64,
+}
+
+/// What became of one bug.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hunted {
+    /// Which.
+    pub mutant: Mutant,
+    /// After so many runs it was found, or given up.
+    pub runs: u64,
+    /// How it was found; none when it survived.
+    pub killed: Option<Kill>,
+}
+
+/// How a bug was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kill {
+    /// The seed of the run that found it.
+    pub seed: u64,
+    /// The oracle that objected first.
+    pub first: &'static str,
+    /// Every oracle that objected in that run.
+    pub oracles: Vec<&'static str>,
+    /// How much time had passed in all worlds together, when it was found.
+    pub simulated: Duration,
+    /// How much is left when everything is left out that the failure does not need.
+    pub smallest: Size,
+}
+
+/// How much there is to a scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Size {
+    /// How many faults strike.
+    pub faults: usize,
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many signals are sent.
+    pub signals: usize,
+}
+
+/// What one oracle is good for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Merit {
+    /// Which oracle.
+    pub oracle: &'static str,
+    /// The bugs in whose first failing run it objected.
+    pub kills: Vec<Mutant>,
+    /// Those of them to which nobody else objected there.
+    pub alone: Vec<Mutant>,
+    /// What it is there for.
+    pub why: &'static str,
+}
+
+/// All that was hunted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Power {
+    /// Each bug, in the order asked for.
+    pub hunted: Vec<Hunted>,
+    /// Each oracle.
+    pub merits: Vec<Merit>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Power {
+    /// How many were found.
+    pub fn killed(&self) -> usize {
+        self.hunted.iter().filter(|hunted| hunted.killed.is_some()).count()
+    }
+
+    /// Those that were not.
+    pub fn survivors(&self) -> Vec<Mutant> {
+        self.hunted.iter().filter(|hunted| hunted.killed.is_none()).map(|hunted| hunted.mutant).collect()
+    }
+
+    /// The median of runs to detection, over those that were found.
+    pub fn median_runs(&self) -> Option<u64> {
+        let mut runs: Vec<_> = self.hunted.iter().filter(|hunted| hunted.killed.is_some()).map(|h| h.runs).collect();
+        runs.sort_unstable();
+        runs.get(runs.len() / 2).copied()
+    }
+}
+
+/// Hunts every bug on all cores, one bug a core. `tell` hears of each when it is done with.
+#[allow(clippy::disallowed_methods)] // How long it takes is what it reports.
+pub fn measure(hunt: &Hunt, tell: impl Fn(&Hunted) + Sync) -> Power {
+    let began = Instant::now();
+    let bar = pool::bar("mutants", hunt.mutants.len() as u64);
+    let one_at_a_time = std::sync::Mutex::new(());
+    let results = pool::each(hunt.mutants.len() as u64, &bar, |number| {
+        let mutant = hunt.mutants[usize::try_from(number).unwrap_or(0)];
+        let hunted = find(mutant, hunt.seed, hunt.runs);
+        let _turn = locked(&one_at_a_time);
+        bar.suspend(|| tell(&hunted));
+        (hunted, false)
+    });
+    let hunted: Vec<_> = results.into_iter().map(|(_, hunted)| hunted).collect();
+    Power { merits: merits(&hunted), hunted, took: began.elapsed() }
+}
+
+/// Sweeps one bug until any oracle objects.
+pub fn find(mutant: Mutant, seed: u64, runs: u64) -> Hunted {
+    let options = Options { keep_story: false, mutant: Some(mutant) };
+    let mut simulated = Duration::ZERO;
+    for number in 0..runs {
+        let seed = seed.wrapping_add(number);
+        let scenario = generate::draw(seed);
+        let failed = run(&scenario, options);
+        // Kept to what the oracles say: that the world itself is out of its depth convicts nobody.
+        let objections = || failed.violations.iter().filter(|violation| ORACLES.contains(&violation.oracle));
+        let Some(first) = objections().min_by_key(|violation| violation.at) else {
+            simulated += failed.simulated;
+            continue;
+        };
+        let (smallest, _) = shrink(&scenario, mutant, first.oracle);
+        let kill = Kill {
+            seed,
+            first: first.oracle,
+            oracles: ORACLES.into_iter().filter(|oracle| failed.breaks(Some(oracle))).collect(),
+            simulated: simulated + first.at,
+            smallest: Size {
+                faults: smallest.faults.len(),
+                nodes: smallest.world.nodes,
+                signals: smallest.signals.len(),
+            },
+        };
+        return Hunted { mutant, runs: number + 1, killed: Some(kill) };
+    }
+    Hunted { mutant, runs, killed: None }
+}
+
+/// The one place that says how failures are made smaller here.
+fn shrink(scenario: &Scenario, mutant: Mutant, oracle: &'static str) -> (Scenario, Run) {
+    explore::simplify(scenario, Some(mutant), Some(oracle))
+}
+
+fn merits(hunted: &[Hunted]) -> Vec<Merit> {
+    let of = |oracle: &'static str| {
+        let objected = |hunted: &&Hunted| hunted.killed.as_ref().is_some_and(|kill| kill.oracles.contains(&oracle));
+        let kills: Vec<_> = hunted.iter().filter(objected).collect();
+        let alone = kills.iter().filter(|hunted| hunted.killed.as_ref().is_some_and(|kill| kill.oracles.len() == 1));
+        Merit {
+            oracle,
+            alone: alone.map(|hunted| hunted.mutant).collect(),
+            kills: kills.iter().map(|hunted| hunted.mutant).collect(),
+            why: why::why(oracle),
+        }
+    };
+    ORACLES.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed(mutant: Mutant, runs: u64, oracles: &[&'static str]) -> Hunted {
+        let smallest = Size { faults: 1, nodes: 3, signals: 1 };
+        let kill = Kill { seed: 1, first: oracles[0], oracles: oracles.to_vec(), simulated: Duration::ZERO, smallest };
+        Hunted { mutant, runs, killed: Some(kill) }
+    }
+
+    #[test]
+    fn an_oracle_kills_alone_what_nobody_else_objects_to() {
+        let hunted = [
+            killed(Mutant::CheckThenAct, 9, &["at-most-once", "fenced-claims"]),
+            killed(Mutant::ClaimWithoutEpoch, 3, &["fenced-claims"]),
+            Hunted { mutant: Mutant::TwinHosts, runs: 500, killed: None },
+        ];
+        let merits = merits(&hunted);
+        let of = |oracle| merits.iter().find(|merit| merit.oracle == oracle).unwrap();
+        assert_eq!(of("fenced-claims").alone, [Mutant::ClaimWithoutEpoch]);
+        assert_eq!(of("fenced-claims").kills.len(), 2);
+        assert!(of("at-most-once").alone.is_empty());
+        let power = Power { merits, hunted: hunted.to_vec(), took: Duration::ZERO };
+        assert_eq!((power.killed(), power.median_runs()), (2, Some(9)));
+        assert_eq!(power.survivors(), [Mutant::TwinHosts]);
+    }
+}
