@@ -130,8 +130,8 @@ pub const CATALOGUE: [Row; 46] = [
     Row {
         mutant: Mutant::LeaseFromReply,
         name: "lease-from-reply",
-        story: "Trust in the lease runs from when the reply is heard, not from before it was asked for.",
-        place: Place::Machine,
+        story: "Trust in the lease runs from when a reply is heard, however long ago it was asked for.",
+        place: Place::Lease,
         against: &[gate_lease::NAME],
         awaits: None,
         bug: &lease::counted_from_reply::CountedFromReply,

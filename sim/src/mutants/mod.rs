@@ -49,7 +49,7 @@ pub enum Mutant {
     NoCoordinator,
     /// Two hosts bear one instance id and one boot nonce, and so each other's lease and epoch.
     TwinHosts,
-    /// Trust in the lease runs from when the reply is heard, not from before it was asked for.
+    /// Trust in the lease runs from when a reply is heard, however long ago it was asked for.
     LeaseFromReply,
     /// The lease is timed by the wall clock, which steps.
     WallClockLease,

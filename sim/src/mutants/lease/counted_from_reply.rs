@@ -1,53 +1,41 @@
-//! Trust runs from when the reply to a renewal is heard, not from before it was asked for: a process that stood
-//! still in between, or a slow reply, makes the lease longer than it is.
+//! Trust runs from when a reply is heard. Whoever waits for it has no patience of his own and no number for what
+//! he asked: the reply to a renewal of long ago, heard late by a process that stood still, is taken for the reply
+//! to the one just asked for.
 
-use oncegate_protocol::{
-    Call, Command, Event, LeaseCall, LeaseReply, Machine, Node, NodeConfig, Notice, Now, PortError, Reply,
-};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+
+use oncegate_coordinator::{BoxFuture, Clock, LeaseStore};
+use oncegate_protocol::{LeaseCall, LeaseReply, PortError};
 
 use crate::mutants::Bug;
-use crate::mutants::bent::{Bend, UnderWay, bent, withhold};
+use crate::mutants::ports::lease_with;
+use crate::world::locked;
 
 pub(crate) struct CountedFromReply;
 
 impl Bug for CountedFromReply {
-    fn machine(&self, config: NodeConfig, now: Now) -> Box<dyn Machine> {
-        bent(config, now, FromReply::default())
-    }
-}
-
-/// A grant is kept back until the node asks once more, which it does right after being told of a failure, and
-/// is the answer to that: so the node counts from then.
-#[derive(Default)]
-struct FromReply {
-    renewals: UnderWay,
-    granted: bool,
-}
-
-fn is_renewal(call: &Call) -> bool {
-    matches!(call, Call::Lease(LeaseCall::Renew { .. }))
-}
-
-impl Bend for FromReply {
-    fn step(&mut self, node: &mut Node, now: Now, event: Event) -> Vec<Command> {
-        let mut commands = match self.renewals.ends(&event) {
-            Some((id, Reply::Lease(Ok(LeaseReply::Granted)))) => {
-                self.granted = true;
-                let failed = Reply::Lease(Err(PortError(String::new())));
-                let mut commands = node.step(now, Event::Replied { id, reply: failed });
-                commands.retain(|command| !matches!(command, Command::Notice(Notice::PortFailed { .. })));
-                commands
+    fn lease(&self, inner: Arc<dyn LeaseStore>, _clock: &Arc<dyn Clock>) -> Arc<dyn LeaseStore> {
+        let waiting: Arc<Mutex<Option<BoxFuture<'static, Result<LeaseReply, PortError>>>>> = Arc::default();
+        lease_with(inner, move |lease, call| {
+            if !matches!(call, LeaseCall::Renew { .. }) {
+                return Box::pin(async move { lease.call(call).await });
             }
-            Some(_) | None => node.step(now, event),
-        };
-        if self.granted {
-            for id in withhold(&mut commands, is_renewal) {
-                self.granted = false;
-                let reply = Reply::Lease(Ok(LeaseReply::Granted));
-                commands.extend(node.step(now, Event::Replied { id, reply }));
-            }
-        }
-        self.renewals.note(&commands, is_renewal);
-        commands
+            let waiting = Arc::clone(&waiting);
+            Box::pin(async move {
+                poll_fn(|cx| {
+                    let mut waiting = locked(&waiting);
+                    let (lease, call) = (Arc::clone(&lease), call.clone());
+                    // Outlives the asker, who is dropped when the driver's patience ends.
+                    let asked = waiting.get_or_insert_with(|| Box::pin(async move { lease.call(call).await }));
+                    let reply = asked.as_mut().poll(cx);
+                    if reply.is_ready() {
+                        *waiting = None;
+                    }
+                    reply
+                })
+                .await
+            })
+        })
     }
 }
