@@ -1,10 +1,13 @@
 //! `sim mutants`: what of all that is planted is found, how soon, and by whom.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::runner::power::{self, Hunt, Hunted, Merit, Power};
+use oncegate_sim::runner::signoff::recorded;
+use oncegate_sim::scenario::read::BadInput;
 use serde_json::json;
 
 use super::End;
@@ -21,15 +24,19 @@ pub(crate) struct MutantsArgs {
     /// Only these, separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Mutant>,
+    /// The folder of recorded scenarios: what survives every drawn one is put to these.
+    #[arg(long, default_value = "scenarios")]
+    scenarios: PathBuf,
     /// For machines.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn hunt(args: MutantsArgs) -> End {
+pub(super) fn hunt(args: MutantsArgs) -> Result<End, BadInput> {
     let all = || oncegate_sim::mutants::CATALOGUE.iter().map(|row| row.mutant).collect();
     let mutants = if args.only.is_empty() { all() } else { args.only };
-    let hunt = Hunt { mutants, runs: args.runs, seed: args.seed };
+    let stories = recorded(&args.scenarios)?.into_iter().map(|(_, scenario)| scenario).collect();
+    let hunt = Hunt { mutants, runs: args.runs, seed: args.seed, stories };
     if !args.json {
         println!("{:28} {:9} {:>4} {:>10}  {:18} by", "planted bug", "", "runs", "simulated", "smallest");
     }
@@ -45,7 +52,7 @@ pub(super) fn hunt(args: MutantsArgs) -> End {
     } else {
         tell(&power);
     }
-    if power.survivors().is_empty() { End::Holds } else { End::Violation }
+    Ok(if power.survivors().is_empty() { End::Holds } else { End::Violation })
 }
 
 fn line(hunted: &Hunted) -> String {
@@ -60,7 +67,8 @@ fn line(hunted: &Hunted) -> String {
             let smallest = format!("{}f {}n {}s", size.faults, size.nodes, size.signals);
             let others: Vec<_> = kill.oracles.iter().copied().filter(|oracle| *oracle != kill.first).collect();
             let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
-            format!("{name:28} {:9} {runs:>4} {hours:>8.2} h  {smallest:18} {}{others}", "killed", kill.first)
+            let story = kill.story.as_ref().map(|story| format!("  in {story} alone")).unwrap_or_default();
+            format!("{name:28} {:9} {runs:>4} {hours:>8.2} h  {smallest:18} {}{others}{story}", "killed", kill.first)
         }
     }
 }
@@ -105,6 +113,7 @@ fn report(power: &Power) -> serde_json::Value {
             });
             if let Some(kill) = &hunted.killed {
                 report["seed"] = kill.seed.into();
+                report["scenario"] = json!(kill.story);
                 report["first"] = kill.first.into();
                 report["oracles"] = json!(kill.oracles);
                 report["simulated_seconds"] = kill.simulated.as_secs_f64().into();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Options, Run, explore, pool, run};
 use crate::mutants::Mutant;
 use crate::oracles::{ORACLES, why};
-use crate::scenario::{Scenario, generate};
+use crate::scenario::{Expect, Scenario, generate};
 use crate::world::locked;
 
 /// What to look for.
@@ -20,6 +20,8 @@ pub struct Hunt {
     pub runs: u64,
     /// Run `k` is drawn from `seed + k`.
     pub seed: u64,
+    /// Recorded scenarios, to which those are put that survive all drawn ones.
+    pub stories: Vec<Scenario>,
 }
 
 /// What became of one bug.
@@ -27,7 +29,7 @@ pub struct Hunt {
 pub struct Hunted {
     /// Which.
     pub mutant: Mutant,
-    /// After so many runs it was found, or given up.
+    /// After so many drawn runs it was found, or given up.
     pub runs: u64,
     /// How it was found; none when it survived.
     pub killed: Option<Kill>,
@@ -36,8 +38,10 @@ pub struct Hunted {
 /// How a bug was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Kill {
-    /// The seed of the run that found it.
-    pub seed: u64,
+    /// The seed of the run that found it; none when no drawn one did.
+    pub seed: Option<u64>,
+    /// The recorded scenario that found it, when no drawn one did.
+    pub story: Option<String>,
     /// The oracle that objected first.
     pub first: &'static str,
     /// Every oracle that objected in that run.
@@ -94,7 +98,7 @@ impl Power {
         self.hunted.iter().filter(|hunted| hunted.killed.is_none()).map(|hunted| hunted.mutant).collect()
     }
 
-    /// The median of runs to detection, over those that were found.
+    /// The median of runs to detection, over those that were found; what only a story finds counts as all runs.
     pub fn median_runs(&self) -> Option<u64> {
         let mut runs: Vec<_> = self.hunted.iter().filter(|hunted| hunted.killed.is_some()).map(|h| h.runs).collect();
         runs.sort_unstable();
@@ -110,7 +114,7 @@ pub fn measure(hunt: &Hunt, tell: impl Fn(&Hunted) + Sync) -> Power {
     let one_at_a_time = std::sync::Mutex::new(());
     let results = pool::each(hunt.mutants.len() as u64, &bar, |number| {
         let mutant = hunt.mutants[usize::try_from(number).unwrap_or(0)];
-        let hunted = find(mutant, hunt.seed, hunt.runs);
+        let hunted = find(hunt, mutant);
         let _turn = locked(&one_at_a_time);
         bar.suspend(|| tell(&hunted));
         (hunted, false)
@@ -120,34 +124,41 @@ pub fn measure(hunt: &Hunt, tell: impl Fn(&Hunted) + Sync) -> Power {
 }
 
 /// Sweeps one bug until any oracle objects.
-pub fn find(mutant: Mutant, seed: u64, runs: u64) -> Hunted {
-    let options = Options { keep_story: false, mutant: Some(mutant) };
+pub fn find(hunt: &Hunt, mutant: Mutant) -> Hunted {
     let mut simulated = Duration::ZERO;
-    for number in 0..runs {
-        let seed = seed.wrapping_add(number);
-        let scenario = generate::draw(seed);
-        let failed = run(&scenario, options);
-        // Kept to what the oracles say: that the world itself is out of its depth convicts nobody.
-        let objections = || failed.violations.iter().filter(|violation| ORACLES.contains(&violation.oracle));
-        let Some(first) = objections().min_by_key(|violation| violation.at) else {
-            simulated += failed.simulated;
-            continue;
-        };
-        let (smallest, _) = shrink(&scenario, mutant, first.oracle);
-        let kill = Kill {
-            seed,
-            first: first.oracle,
-            oracles: ORACLES.into_iter().filter(|oracle| failed.breaks(Some(oracle))).collect(),
-            simulated: simulated + first.at,
-            smallest: Size {
-                faults: smallest.faults.len(),
-                nodes: smallest.world.nodes,
-                signals: smallest.signals.len(),
-            },
-        };
-        return Hunted { mutant, runs: number + 1, killed: Some(kill) };
+    for number in 0..hunt.runs {
+        let seed = hunt.seed.wrapping_add(number);
+        if let Some(kill) = put_to(mutant, &generate::draw(seed), &mut simulated) {
+            return Hunted { mutant, runs: number + 1, killed: Some(Kill { seed: Some(seed), ..kill }) };
+        }
     }
-    Hunted { mutant, runs, killed: None }
+    let killed = hunt.stories.iter().find_map(|story| {
+        // What it expects to be shown is no promise of the system's.
+        let scenario = Scenario { expect: Expect::default(), ..story.clone() };
+        put_to(mutant, &scenario, &mut simulated).map(|kill| Kill { story: Some(story.name.clone()), ..kill })
+    });
+    Hunted { mutant, runs: hunt.runs, killed }
+}
+
+/// One run of a bug, and what is held against it.
+fn put_to(mutant: Mutant, scenario: &Scenario, simulated: &mut Duration) -> Option<Kill> {
+    let run = run(scenario, Options { keep_story: false, mutant: Some(mutant) });
+    // Kept to what the oracles say: that the world itself is out of its depth convicts nobody.
+    let objections = run.violations.iter().filter(|violation| ORACLES.contains(&violation.oracle));
+    let Some(first) = objections.min_by_key(|violation| violation.at) else {
+        *simulated += run.simulated;
+        return None;
+    };
+    *simulated += first.at;
+    let (smallest, _) = shrink(scenario, mutant, first.oracle);
+    Some(Kill {
+        seed: None,
+        story: None,
+        first: first.oracle,
+        oracles: ORACLES.into_iter().filter(|oracle| run.breaks(Some(oracle))).collect(),
+        simulated: *simulated,
+        smallest: Size { faults: smallest.faults.len(), nodes: smallest.world.nodes, signals: smallest.signals.len() },
+    })
 }
 
 /// The one place that says how failures are made smaller here.
@@ -176,7 +187,8 @@ mod tests {
 
     fn killed(mutant: Mutant, runs: u64, oracles: &[&'static str]) -> Hunted {
         let smallest = Size { faults: 1, nodes: 3, signals: 1 };
-        let kill = Kill { seed: 1, first: oracles[0], oracles: oracles.to_vec(), simulated: Duration::ZERO, smallest };
+        let (first, oracles) = (oracles[0], oracles.to_vec());
+        let kill = Kill { seed: Some(1), story: None, first, oracles, simulated: Duration::ZERO, smallest };
         Hunted { mutant, runs, killed: Some(kill) }
     }
 
