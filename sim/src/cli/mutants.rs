@@ -67,7 +67,7 @@ fn line(hunted: &Hunted) -> String {
             let smallest = format!("{}f {}n {}s", size.faults, size.nodes, size.signals);
             let others: Vec<_> = kill.oracles.iter().copied().filter(|oracle| *oracle != kill.first).collect();
             let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
-            let story = kill.story.as_ref().map(|story| format!("  in {story} alone")).unwrap_or_default();
+            let story = kill.story.as_ref().map(|story| format!("  (only by the story {story})")).unwrap_or_default();
             format!("{name:28} {:9} {runs:>4} {hours:>8.2} h  {smallest:18} {}{others}{story}", "killed", kill.first)
         }
     }

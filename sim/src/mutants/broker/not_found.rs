@@ -2,7 +2,8 @@
 
 use oncegate_protocol::call::{Resolution, Verdict};
 use oncegate_protocol::{
-    Call, Command, Event, Fingerprint, Machine, Node, NodeConfig, Now, Reply, SignalState, StoreCall, StoreReply,
+    Call, Command, Event, Fingerprint, Machine, Node, NodeConfig, Notice, Now, Reply, SignalState, StoreCall,
+    StoreReply,
 };
 
 use crate::mutants::Bug;
@@ -55,12 +56,9 @@ impl Bend for Script {
             }
             None => node.step(now, event),
         };
-        let settled = commands.iter().any(|command| {
-            matches!(
-                command,
-                Command::Notice(oncegate_protocol::Notice::Settled { state: SignalState::Quarantined, .. })
-            )
-        });
+        let settled = commands
+            .iter()
+            .any(|command| matches!(command, Command::Notice(Notice::Settled { state: SignalState::Quarantined, .. })));
         if settled {
             for fingerprint in std::mem::take(&mut self.given_up) {
                 commands.push(self.own.make(Call::Store(StoreCall::ReadSignal { fingerprint })));

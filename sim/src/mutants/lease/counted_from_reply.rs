@@ -12,11 +12,13 @@ use crate::mutants::Bug;
 use crate::mutants::ports::lease_with;
 use crate::world::locked;
 
+type Asked = BoxFuture<'static, Result<LeaseReply, PortError>>;
+
 pub(crate) struct CountedFromReply;
 
 impl Bug for CountedFromReply {
     fn lease(&self, inner: Arc<dyn LeaseStore>, _clock: &Arc<dyn Clock>) -> Arc<dyn LeaseStore> {
-        let waiting: Arc<Mutex<Option<BoxFuture<'static, Result<LeaseReply, PortError>>>>> = Arc::default();
+        let waiting: Arc<Mutex<Option<Asked>>> = Arc::default();
         lease_with(inner, move |lease, call| {
             if !matches!(call, LeaseCall::Renew { .. }) {
                 return Box::pin(async move { lease.call(call).await });

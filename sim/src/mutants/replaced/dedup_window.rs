@@ -1,7 +1,6 @@
 //! Fingerprints are remembered for 60 s, by the wall clock of whoever asks; then the same signal is a new one.
 
-use oncegate_protocol::StoreCall;
-use oncegate_protocol::StoreReply;
+use oncegate_protocol::{SignalState, StoreCall, StoreReply};
 use oncegate_sqlite_store::{Db, DbError};
 use rusqlite::OptionalExtension as _;
 
@@ -24,11 +23,12 @@ impl Bug for DedupWindow {
             .query_row("SELECT received_at FROM signals WHERE fingerprint = ?1", [fingerprint], |row| row.get(0))
             .optional()
             .expect("the table of signals can be read");
-        let received_at = received_at.filter(|received_at| (at.as_millis() - received_at).abs() > WINDOW_MS)?;
-        let _ = received_at;
+        if received_at.is_none_or(|received_at| (at.as_millis() - received_at).abs() <= WINDOW_MS) {
+            return None;
+        }
         guards::write(db, "DELETE FROM attempts WHERE fingerprint = ?1", [fingerprint]);
         const AGAIN: &str = "UPDATE signals SET state = 'received', received_at = ?2 WHERE fingerprint = ?1";
         guards::write(db, AGAIN, (fingerprint, at.as_millis()));
-        Some(Ok(StoreReply::Stored { new: true, state: oncegate_protocol::SignalState::Received, same_body: true }))
+        Some(Ok(StoreReply::Stored { new: true, state: SignalState::Received, same_body: true }))
     }
 }
