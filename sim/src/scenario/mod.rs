@@ -6,6 +6,7 @@
 pub mod generate;
 pub mod read;
 pub mod span;
+pub mod stories;
 pub mod write;
 
 use std::time::Duration;
