@@ -131,6 +131,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hunt every planted bug, on all cores: which are found, how soon and by which oracle.
+    Mutants(super::mutants::MutantsArgs),
     /// List the recorded scenarios, oracles, planted bugs, and what scenario files may name.
     List {
         /// The folder of recorded scenarios.

@@ -2,6 +2,7 @@
 
 mod args;
 mod list;
+mod mutants;
 mod shrink;
 
 use std::path::Path;
@@ -48,6 +49,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
             sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
         }
+        Command::Mutants(args) => mutants::hunt(args),
         Command::List { scenarios, json } => list::list(&scenarios, json),
     };
     let end = end.unwrap_or_else(|bad| {

@@ -4,6 +4,7 @@ pub mod engines;
 pub mod explore;
 pub mod failures;
 pub mod pool;
+pub mod power;
 pub mod run;
 pub mod shrink;
 pub mod signoff;

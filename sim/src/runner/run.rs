@@ -155,6 +155,7 @@ impl Parts {
         world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
+        store.plant(options.mutant);
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
         let redis = Arc::new(RedisHost::new(place("redis")));
         let heartbeats = Arc::new(Heartbeats::default());
