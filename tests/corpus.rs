@@ -98,7 +98,7 @@ fn the_manual_shows_every_fault_as_it_is_written() {
     let forms: Vec<_> = manual.split('`').filter(|code| code.starts_with("do = ")).collect();
     let mut shown = BTreeSet::new();
     for form in forms {
-        let text = format!("name = \"x\"\n[[fault]]\nwhen = {{ point = \"claimed\" }}\n{form}\n");
+        let text = format!("name = \"x\"\n[[fault]]\nwhen = {{ point = \"before-claim\" }}\n{form}\n");
         let scenario = read::text_of("scenarios/README.md", &text).unwrap_or_else(|bad| panic!("{form}: {bad}"));
         shown.insert(scenario.faults[0].fault.name().to_owned());
     }

@@ -8,13 +8,13 @@ use std::path::Path;
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::report::narrative;
 use oncegate_sim::runner::explore::{self, Sweep};
-use oncegate_sim::runner::{Options, run};
+use oncegate_sim::runner::{Options, run, shrink};
 use oncegate_sim::scenario::{generate, read};
 
 fn told(name: &str, mutant: Option<Mutant>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
     let scenario = read::file(&path).unwrap_or_else(|bad| panic!("{bad}"));
-    let run = run(&scenario, Options { keep_story: true, mutant });
+    let run = run(&scenario, Options { keep_story: true, mutant, ..Options::default() });
     narrative::tell(&run).replace(&run.hash, "[hash]")
 }
 
@@ -39,7 +39,9 @@ fn the_readme_shows_what_its_command_prints() {
     let mutant = Mutant::CheckThenAct;
     let found = explore::sweep(Sweep::new(50, 1).with_mutant(Some(mutant)), "readme");
     let seed = found.failed.expect("the planted bug is caught within 50 runs");
-    let (_, run) = explore::simplify(&generate::draw(seed), Some(mutant), Some(mutant.against()));
+    let limits = shrink::Limits::default();
+    let small = shrink::shrink(&generate::draw(seed), Some(mutant), Some(mutant.against()), limits, &shrink::bar());
+    let run = small.expect("what a sweep found fails again").run;
     let readme = include_str!("../README.md");
     for line in narrative::tell(&run).lines() {
         let left_out = line.starts_with("trace hash") || line.ends_with("process 1 starts");

@@ -40,7 +40,7 @@ fn search(
         *place = byte;
     }
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let options = Options { keep_story: false, mutant };
+    let options = Options { keep_story: false, mutant, ..Options::default() };
     let tried =
         runner.run(&generate::scenario(1..=5), |scenario| judge(&run(&scenario, options)).map_err(TestCaseError::fail));
     match tried {
@@ -148,7 +148,7 @@ fn every_oracle_holds() {
 #[test]
 fn the_planted_bug_is_caught_and_its_counterexample_replays() {
     let mutant = Some(Mutant::CheckThenAct);
-    let options = Options { keep_story: false, mutant };
+    let options = Options { keep_story: false, mutant, ..Options::default() };
     let (smallest, path) =
         search("planted-bug", CAUGHT_WITHIN, mutant, executed_at_most_once).expect("the planted bug is caught");
     let found = run(&smallest, options);

@@ -63,9 +63,14 @@ fn input_that_cant_be_used_exits_with_2_and_says_so_on_stderr() {
     assert_eq!(refused.code, 2);
     assert!(refused.err.starts_with(&format!("{}:2: unknown key `sead`", bad.display())), "{}", refused.err);
 
-    for args in
-        [&["replay"][..], &["no-such-command"], &["run"], &["run", "--seed", "x"], &["explore", "--oracle", "x"]]
-    {
+    for args in [
+        &["replay"][..],
+        &["no-such-command"],
+        &["run"],
+        &["run", "--seed", "x"],
+        &["explore", "--oracle", "x"],
+        &["shrink"],
+    ] {
         let ended = sim(args);
         assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}");
         assert!(ended.err.starts_with("error: "), "{args:?}: {}", ended.err);
@@ -99,7 +104,7 @@ fn help_says_what_exit_codes_mean_and_where_to_start() {
     ] {
         assert!(help.out.contains(words), "{words}: {}", help.out);
     }
-    for command in ["run", "explore", "replay", "signoff", "list"] {
+    for command in ["run", "explore", "replay", "shrink", "signoff", "list"] {
         assert_eq!(sim(&[command, "--help"]).code, 0, "{command}");
     }
 }
@@ -156,6 +161,7 @@ fn the_last_line_of_a_sweep_that_fails_shows_the_failure_again() {
     let hash = |out: &str| out.lines().find_map(|line| line.strip_prefix("trace hash ")).unwrap().to_owned();
     let broken =
         |out: &str| out.lines().filter(|line| line.starts_with("BROKEN")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(swept.out.contains("\nshrunk from "), "{}", swept.out);
     assert!(broken(&swept.out)[0].starts_with("BROKEN at-most-once"), "{}", swept.out);
 
     let replay = swept.out.lines().last().unwrap().strip_prefix("cargo sim ").unwrap();
@@ -171,6 +177,32 @@ fn the_last_line_of_a_sweep_that_fails_shows_the_failure_again() {
     assert_eq!(report["replay"], format!("cargo sim {replay}"));
     assert_eq!(report["failure"]["trace_hash"], hash(&swept.out));
     assert!(report["failed_seed"].is_u64() && report["runs"].as_u64().unwrap() <= 60, "{report}");
+}
+
+#[test]
+fn a_file_that_fails_shrinks_and_one_that_holds_is_left_alone() {
+    let out = folder("shrunk");
+    let out = out.to_str().unwrap();
+    let held = sim(&["shrink", HOLDS, "--out", out]);
+    assert_eq!((held.code, std::fs::read_dir(out).unwrap().count()), (0, 0));
+    assert!(held.out.ends_with("every promise is kept: there is nothing to shrink\n"), "{}", held.out);
+
+    let shrunk = sim(&["shrink", "scenarios/paused-before-the-claim.toml", MUTANT[0], MUTANT[1], "--out", out]);
+    assert_eq!(shrunk.code, 1, "{}", shrunk.out);
+    assert!(shrunk.out.contains("\nshrunk from 1 fault 1 signal 3 nodes to 1 fault 1 signal 2 nodes in "));
+    let replay = shrunk.out.lines().last().unwrap().strip_prefix("cargo sim ").unwrap();
+    let again = sim(&replay.split(' ').collect::<Vec<_>>());
+    assert_eq!(again.code, 1);
+    let hash = |out: &str| out.lines().find(|line| line.starts_with("trace hash ")).unwrap().to_owned();
+    assert_eq!(hash(&again.out), hash(&shrunk.out));
+
+    // What is small already stays as it is, under its own name.
+    let file = replay.split(' ').next_back().unwrap();
+    let machines = sim(&["shrink", file, MUTANT[0], MUTANT[1], "--out", out, "--json"]);
+    let report = json(&machines.out);
+    assert_eq!((machines.code, &report["verdict"]), (1, &"violation".into()));
+    assert_eq!(report["shrunk"]["from"], report["shrunk"]["to"]);
+    assert_eq!(report["replay"], format!("cargo sim {replay}"));
 }
 
 #[test]

@@ -88,6 +88,28 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a scenario that fails as small as it can be: fewest faults, nodes and signals, short and round times,
+    /// anchors instead of moments.
+    ///
+    /// The smallest form is written as a scenario file, told as a story, and the last line printed is the command
+    /// that replays it.
+    Shrink {
+        /// A scenario file (TOML).
+        file: PathBuf,
+        /// Plant this bug.
+        #[arg(long)]
+        mutant: Option<Mutant>,
+        /// Keep the promise of this oracle broken; else of the one that the mutant is planted against, if it is broken;
+        /// else of the first that objects.
+        #[arg(long, value_parser = PossibleValuesParser::new(ORACLES).map(static_name))]
+        oracle: Option<&'static str>,
+        /// Where the smallest form is written.
+        #[arg(long, default_value = FOLDER)]
+        out: PathBuf,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check everything that must hold before real money meets a release: PASS or FAIL.
     Signoff {
         /// How many drawn scenarios.

@@ -2,6 +2,7 @@
 
 mod args;
 mod list;
+mod shrink;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,9 +12,10 @@ use clap::Parser;
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::report::{json, narrative};
 use oncegate_sim::runner::explore::{self, Sweep};
+use oncegate_sim::runner::shrink::{Limits, Shrunk, bar};
 use oncegate_sim::runner::signoff::{self, Plan, Verdict};
-use oncegate_sim::runner::{Options, Run, failures, run};
-use oncegate_sim::scenario::{Scenario, generate, read, write};
+use oncegate_sim::runner::{self, Options, Run, failures, run};
+use oncegate_sim::scenario::{generate, read, write};
 use serde_json::json;
 
 /// How a command ends: what a script may branch on.
@@ -42,6 +44,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay { files, mutant, engine, quiet, json } => {
             Ok(replay(&files, Options { keep_story: true, mutant, engine }, quiet, json))
         }
+        Command::Shrink { file, mutant, oracle, out, json } => shrink::shrink(&file, mutant, oracle, &out, json),
         Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
             sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
         }
@@ -82,9 +85,12 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     let mut replay = None;
     let mut shown = None;
     if let Some(seed) = found.failed {
-        let (scenario, run) = explore::simplify(&generate::draw(seed), sweep.mutant, sweep.oracle);
-        replay = Some(keep(folder, &scenario, &run, sweep.mutant)?);
-        shown = Some(run);
+        let limits = Limits::default();
+        let drawn = generate::draw(seed);
+        if let Some(small) = runner::shrink::shrink(&drawn, sweep.mutant, sweep.oracle, limits, &bar()) {
+            replay = Some(keep(folder, &small, sweep.mutant, &format!("a sweep, seed {seed}"))?);
+            shown = Some(small);
+        }
     }
     if as_json {
         let report = json!({
@@ -101,16 +107,16 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
             "hashes_agree": found.agreed,
             "nondeterministic_seeds": found.nondeterministic,
             "failed_seed": found.failed,
-            "failure": shown.as_ref().map(json::run),
+            "failure": shown.as_ref().map(|small| json::run(&small.run)),
+            "shrunk": shown.as_ref().map(shrink::figures),
             "replay": replay,
             "seen": json::sightings(&found.sightings),
         });
         println!("{report}");
         return Ok(end);
     }
-    if let Some(run) = &shown {
-        print!("{}", narrative::tell(run));
-        println!();
+    if let Some(small) = &shown {
+        println!("{}\n{}", narrative::tell(&small.run), shrink::summary(small));
     }
     #[allow(clippy::cast_precision_loss)] // For people.
     let per_core = found.rate() / oncegate_sim::runner::pool::cores() as f64;
@@ -137,11 +143,11 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     Ok(end)
 }
 
-fn keep(folder: &Path, scenario: &Scenario, run: &Run, mutant: Option<Mutant>) -> Result<String, read::BadInput> {
-    let path = failures::keep(folder, scenario, run, mutant).map_err(|error| read::BadInput {
+fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> Result<String, read::BadInput> {
+    let path = failures::keep(folder, shrunk, mutant, found).map_err(|error| read::BadInput {
         file: folder.display().to_string(),
         line: None,
-        what: format!("the failing scenario can't be written: {error}; name another folder with --failures"),
+        what: format!("the failing scenario can't be written: {error}; name another folder"),
     })?;
     Ok(failures::replay_command(&path, mutant))
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncegate_http_broker::{Ask, OrderAnswer, OrderRequest, Reply, serve};
+use oncegate_protocol::broker::DedupScope;
 use oncegate_protocol::{BrokerOrderId, Capabilities, ClientOrderId, Epoch, Fingerprint, Leg};
 use tokio::sync::oneshot;
 
@@ -25,6 +26,10 @@ pub const VISIBLE_AFTER: Duration = Duration::from_secs(5);
 pub const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 /// How long an accepted order really takes to be seen.
 const VISIBLE_LAG: Duration = Duration::from_secs(3);
+/// How long a broker that forgets remembers a client order id, as declared.
+pub const REMEMBERS_FOR: Duration = Duration::from_secs(60);
+/// After this long an order is filled.
+const FILLED_AFTER: Duration = Duration::from_secs(2);
 
 /// One order in the book: an effect in the market.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +64,8 @@ struct Faults {
     outage: u32,
     refuses: u32,
     confused: u32,
+    misanswers: Vec<u16>,
+    hides: Vec<Duration>,
     late: Vec<Duration>,
 }
 
@@ -73,6 +80,10 @@ pub enum BrokerFault {
     Refuses,
     /// It places orders and answers 500.
     Confused,
+    /// It places orders and answers with this status.
+    Misanswers(u16),
+    /// Its look-up sees orders only this long after they were placed.
+    Hides(Duration),
     /// It places orders this much later.
     Late(Duration),
 }
@@ -91,6 +102,8 @@ impl BrokerHost {
             BrokerFault::Outage => faults.outage += 1,
             BrokerFault::Refuses => faults.refuses += 1,
             BrokerFault::Confused => faults.confused += 1,
+            BrokerFault::Misanswers(status) => faults.misanswers.push(status),
+            BrokerFault::Hides(by) => faults.hides.push(by),
             BrokerFault::Late(by) => faults.late.push(by),
         }
     }
@@ -103,17 +116,40 @@ impl BrokerHost {
             BrokerFault::Outage => faults.outage = faults.outage.saturating_sub(1),
             BrokerFault::Refuses => faults.refuses = faults.refuses.saturating_sub(1),
             BrokerFault::Confused => faults.confused = faults.confused.saturating_sub(1),
-            BrokerFault::Late(by) => {
-                if let Some(at) = faults.late.iter().position(|late| *late == by) {
-                    faults.late.remove(at);
-                }
-            }
+            BrokerFault::Misanswers(status) => remove_one(&mut faults.misanswers, status),
+            BrokerFault::Hides(by) => remove_one(&mut faults.hides, by),
+            BrokerFault::Late(by) => remove_one(&mut faults.late, by),
         }
     }
 
-    /// Whether it has a look-up and does not deduplicate.
+    /// Whether it has a look-up and does not deduplicate for ever.
     pub fn can_be_asked(&self) -> bool {
-        self.kind == BrokerKind::LooksUp
+        matches!(self.kind, BrokerKind::LooksUp | BrokerKind::UntilFilled | BrokerKind::Forgets)
+    }
+
+    /// Whether it will never place a second order under the same client order id.
+    pub fn never_repeats(&self) -> bool {
+        self.kind.never_repeats()
+    }
+
+    /// The order that this broker knows under that id, and will not place again.
+    fn known(&self, id: &ClientOrderId, at: Duration) -> Option<Booked> {
+        let remembered = |booked: &Booked| match self.kind {
+            BrokerKind::Deduplicates | BrokerKind::Absorbs => true,
+            BrokerKind::Forgets => at < booked.at + REMEMBERS_FOR,
+            BrokerKind::UntilFilled => at < booked.at + FILLED_AFTER,
+            BrokerKind::LooksUp | BrokerKind::Blind => false,
+        };
+        locked(&self.book).iter().rev().find(|booked| booked.client_order_id == *id && remembered(booked)).cloned()
+    }
+
+    /// A copy of an order that was sent before arrives, from nobody who waits for the answer.
+    pub fn repeat(&self, world: &World, nemesis: &Arc<Nemesis>, order: &OrderRequest) {
+        let outage = locked(&self.faults).outage > 0;
+        let refuses = locked(&self.faults).refuses > 0 && self.known(&order.client_order_id, world.now()).is_none();
+        if !outage && !refuses {
+            self.take(world, nemesis, order);
+        }
     }
 
     /// Which signals' orders it has refused for good.
@@ -129,19 +165,20 @@ impl BrokerHost {
     /// Takes an order into the book, unless this broker has one under the same id.
     fn take(&self, world: &World, nemesis: &Arc<Nemesis>, order: &OrderRequest) -> OrderAnswer {
         let id = order.client_order_id.clone();
-        let mut book = locked(&self.book);
-        let repeated = book.iter().find(|booked| booked.client_order_id == id).cloned();
-        if self.kind == BrokerKind::Deduplicates
-            && let Some(booked) = repeated
-        {
-            drop(book);
+        if let Some(booked) = self.known(&id, world.now()) {
             world.judge().sightings.saw(Sighting::OrderDeduplicated);
             world.tell(
                 self.at,
                 What::Broker(format!("has {:?} already, as {}", booked.fingerprint, booked.broker_order_id)),
             );
-            return OrderAnswer::Duplicate { client_order_id: id, broker_order_id: booked.broker_order_id };
+            let broker_order_id = booked.broker_order_id;
+            return if self.kind == BrokerKind::Absorbs {
+                OrderAnswer::Accepted { client_order_id: id, broker_order_id }
+            } else {
+                OrderAnswer::Duplicate { client_order_id: id, broker_order_id }
+            };
         }
+        let mut book = locked(&self.book);
         let booked = Booked {
             at: world.now(),
             fingerprint: order.fingerprint,
@@ -170,8 +207,7 @@ impl BrokerHost {
                     world.judge().sightings.saw(Sighting::BrokerOutage);
                     return Some(Reply { status: 503, body: "maintenance".into() });
                 }
-                let known = self.kind == BrokerKind::Deduplicates
-                    && locked(&self.book).iter().any(|booked| booked.client_order_id == order.client_order_id);
+                let known = self.known(&order.client_order_id, world.now()).is_some();
                 if locked(&self.faults).refuses > 0 && !known {
                     world.tell(self.at, What::Broker(format!("REFUSES {:?}", order.fingerprint)));
                     world.judge().sightings.saw(Sighting::BrokerRefused);
@@ -201,6 +237,12 @@ impl BrokerHost {
                     world.judge().sightings.saw(Sighting::BrokerConfused);
                     return Some(Reply { status: 500, body: "internal error".into() });
                 }
+                let misanswer = locked(&self.faults).misanswers.last().copied();
+                if let Some(status) = misanswer {
+                    world.tell(self.at, What::Broker(format!("answers {status}")));
+                    world.judge().sightings.saw(Sighting::BrokerMisanswered);
+                    return Some(Reply { status, body: "not in the mood".into() });
+                }
                 if locked(&self.faults).silent > 0 {
                     world.tell(self.at, What::Broker("does not answer".into()));
                     world.judge().sightings.saw(Sighting::BrokerSilent);
@@ -217,9 +259,10 @@ impl BrokerHost {
             return Reply { status: 503, body: "no such service".into() };
         }
         let now = world.now();
+        let lag = locked(&self.faults).hides.iter().max().copied().unwrap_or_default().max(VISIBLE_LAG);
         let seen = locked(&self.book)
             .iter()
-            .find(|booked| booked.client_order_id == id && now >= booked.at + VISIBLE_LAG)
+            .find(|booked| booked.client_order_id == id && now >= booked.at + lag)
             .map(|booked| booked.broker_order_id.clone());
         match seen {
             Some(broker_order_id) => {
@@ -235,6 +278,12 @@ impl BrokerHost {
     }
 }
 
+fn remove_one<T: PartialEq>(of: &mut Vec<T>, which: T) {
+    if let Some(at) = of.iter().position(|one| *one == which) {
+        of.remove(at);
+    }
+}
+
 fn placed_reply(answer: &OrderAnswer) -> Reply {
     let status = match answer {
         OrderAnswer::Duplicate { .. } => 409,
@@ -246,8 +295,11 @@ fn placed_reply(answer: &OrderAnswer) -> Reply {
 /// What a node is told about a broker of that kind.
 pub fn capabilities(kind: BrokerKind) -> Capabilities {
     let honest = match kind {
-        BrokerKind::Deduplicates => Capabilities::deduplicating(),
-        BrokerKind::LooksUp => Capabilities::lookup_only(VISIBLE_AFTER),
+        BrokerKind::Deduplicates | BrokerKind::Absorbs => Capabilities::deduplicating(),
+        BrokerKind::Forgets => {
+            Capabilities { dedup: DedupScope::Within(REMEMBERS_FOR), ..Capabilities::deduplicating() }
+        }
+        BrokerKind::UntilFilled | BrokerKind::LooksUp => Capabilities::lookup_only(VISIBLE_AFTER),
         BrokerKind::Blind => Capabilities::blind(),
     };
     Capabilities { longest_flight: LONGEST_FLIGHT, ..honest }

@@ -45,12 +45,15 @@ where
             () = world.ends(&life) => continue,
             end = process => end,
         };
+        if end.is_ok() && host.has_left() {
+            world.tell(host.at, What::Life(format!("process {} has ended as asked", life.number)));
+            continue;
+        }
         let what = match end {
             Err(panic) => {
                 let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
                 format!("process {} of {} panicked: {}", life.number, host.name, said.unwrap_or("no message"))
             }
-            // No process here is ever asked to end.
             Ok(()) => format!("process {} of {} ended by itself", life.number, host.name),
         };
         world.tell(host.at, What::Life(what.clone()));

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -34,6 +35,7 @@ use super::{broker, redis};
 use crate::mutants::{self, Mutant};
 use crate::nemesis::Nemesis;
 use crate::world::anchor::Point;
+use crate::world::calls::CallName;
 use crate::world::clock::SimClock;
 use crate::world::host::Life;
 use crate::world::rng::Rng;
@@ -52,6 +54,8 @@ pub struct Setup {
     pub seed: u64,
     /// Times and counts.
     pub timing: Timing,
+    /// By what they tell signals apart.
+    pub identity: IdentityRule,
     /// What they are told about the broker.
     pub capabilities: Capabilities,
     /// The planted bug, if any.
@@ -80,12 +84,40 @@ impl Nodes {
         })
     }
 
+    /// As whom each node would act, and until when on the world's clock, as each last told the rest of its process.
+    pub fn trusts(&self, world: &World) -> Vec<(String, Duration)> {
+        let now = world.now();
+        let running = locked(&self.0);
+        let running = running.values().filter(|(life, _)| !life.is_over());
+        let trust = |(life, handle): &(Arc<Life>, Handle)| {
+            let authority = handle.status().authority?;
+            Some((authority.holder.as_str().to_owned(), life.host.clock.when(authority.trusted_until, now)))
+        };
+        running.filter_map(trust).collect()
+    }
+
     /// An operator asks that node to step down.
     pub fn step_down(&self, world: &World, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
             let handle = handle.clone();
             world.spawn(async move { handle.step_down("asked by an operator".into()).await });
         }
+    }
+
+    /// That node is asked to end.
+    pub fn shut_down(&self, world: &World, at: usize) {
+        if let Some((_, handle)) = locked(&self.0).get(&at) {
+            let handle = handle.clone();
+            world.spawn(async move {
+                // When it has ended is seen at the host.
+                let _ = handle.shut_down().await;
+            });
+        }
+    }
+
+    /// The way to that node, as an operator has it.
+    pub fn handle(&self, at: usize) -> Option<Handle> {
+        locked(&self.0).get(&at).filter(|(life, _)| !life.is_over()).map(|(_, handle)| handle.clone())
     }
 
     /// The places of the nodes that ever ran.
@@ -134,7 +166,10 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     let lease_config = RedisLeaseConfig::new(format!("redis:{}", redis::PORT), redis::LEASE_KEY);
     let lease = LeaseLink {
         inner: RedisLease::new(lease_config, Arc::clone(&connect), Arc::clone(&clock)),
-        at,
+        life: Arc::clone(&life),
+        redis: Arc::clone(&setup.redis),
+        nemesis: Arc::clone(&setup.nemesis),
+        world: Arc::clone(&world),
         heartbeats: Arc::clone(&setup.heartbeats),
     };
     let broker_config = HttpBrokerConfig {
@@ -173,14 +208,15 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     let config =
         NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
-    let watch = Box::new(Watch { world: Arc::clone(&world), at });
-    let (driver, handle) = Driver::new(machine, ports, &setup.timing, IdentityRule::default(), watch);
+    let watch = Box::new(Watch { world: Arc::clone(&world), at, life: Arc::clone(&life) });
+    let (driver, handle) = Driver::new(machine, ports, &setup.timing, setup.identity.clone(), watch);
     locked(&setup.nodes.0).insert(at, (Arc::clone(&life), handle.clone()));
     tokio::select! {
         biased;
         () = driver.run() => {}
         () = take_signals(world, life, handle) => {}
     }
+    // The sockets of a process that has ended are its kernel's to close.
 }
 
 /// The door for signals: HTTP statuses as `POST /v1/signals` promises them.
@@ -217,6 +253,7 @@ async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Respo
 struct Watch {
     world: Arc<World>,
     at: usize,
+    life: Arc<Life>,
 }
 
 impl Observer for Watch {
@@ -230,7 +267,10 @@ impl Observer for Watch {
         let mut trace = self.world.trace();
         for command in commands {
             match command {
-                Command::Notice(notice) => trace.tell(at, self.at, What::Notice(notice.clone())),
+                Command::Notice(notice) => {
+                    self.world.judge().told(at, &self.life, notice);
+                    trace.tell(at, self.at, What::Notice(notice.clone()));
+                }
                 Command::Call { .. } | Command::Answer { .. } | Command::Stopped => trace.mix(at, self.at, command),
             }
         }
@@ -240,17 +280,43 @@ impl Observer for Watch {
 /// The lease port: the production adapter, with renewals that can be made to stand still.
 struct LeaseLink {
     inner: RedisLease,
-    at: usize,
+    life: Arc<Life>,
+    redis: Arc<redis::RedisHost>,
+    nemesis: Arc<Nemesis>,
+    world: Arc<World>,
     heartbeats: Arc<Heartbeats>,
 }
 
 impl LeaseStore for LeaseLink {
     fn call(&self, call: LeaseCall) -> BoxFuture<'_, Result<LeaseReply, PortError>> {
         Box::pin(async move {
-            if matches!(call, LeaseCall::Renew { .. }) {
-                self.heartbeats.moving(self.at).await;
+            self.world.judge().lease_asked(self.world.now(), &self.life, &call);
+            let (name, at) = (CallName::of_lease(&call), self.life.host.at);
+            if name == CallName::Renew {
+                self.heartbeats.moving(at).await;
             }
-            self.inner.call(call).await
+            let fate = self.nemesis.begin_call(name, at);
+            self.life.running().await;
+            if fate.fails {
+                return Err(PortError("redis could not be reached".into()));
+            }
+            if let Some(by) = fate.repeated {
+                let (world, redis, call) = (Arc::clone(&self.world), Arc::clone(&self.redis), call.clone());
+                self.world.spawn(async move {
+                    world.sleep_until(world.now() + by).await;
+                    redis.repeat(&world, &call);
+                });
+            }
+            let answer = self.inner.call(call.clone()).await;
+            self.nemesis.reach(Point::After(name), at);
+            self.life.running().await;
+            if fate.loses_reply {
+                return Err(PortError("the connection to redis broke".into()));
+            }
+            if let Ok(reply) = &answer {
+                self.world.judge().lease_answered(self.world.now(), &call, reply);
+            }
+            answer
         })
     }
 
@@ -316,11 +382,15 @@ impl AsyncWrite for WatchedStream {
         {
             let leased_to = self.redis.lease(&self.world);
             let leased_to = leased_to.as_ref().map(|(holder, left)| (holder.as_str(), *left));
-            self.world.judge().gate_lease.sending(&self.world, self.at, leased_to);
+            let mut judge = self.world.judge();
+            let broker_timeout = judge.bounds.timing.broker_timeout;
+            judge.gate_lease.sending(&self.world, self.at, leased_to, broker_timeout);
+            drop(judge);
             if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
                 self.world.judge().truth.sent(fingerprint, self.world.now());
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);
+            self.world.judge().handover.first_byte(self.world.now(), bytes);
         }
         written
     }
@@ -342,12 +412,27 @@ impl Broker for BrokerLink {
     fn place(&self, order: Order) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let at = self.life.host.at;
+            self.world.judge().placing(self.world.now(), &self.life, order.fingerprint);
             self.nemesis.reach(Point::OrderSending, at);
+            let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
+            if fate.fails {
+                return Outcome::NotSent("the broker could not be reached".into());
+            }
+            if let Some(by) = fate.repeated {
+                self.nemesis.repeat_order(&order, by);
+            }
             let fingerprint = order.fingerprint;
             let outcome = self.inner.place(order).await;
             self.nemesis.reach(Point::OrderAnswered, at);
+            self.nemesis.reach(Point::After(CallName::Place), at);
             self.life.running().await;
+            if fate.loses_reply {
+                let lost = Outcome::Unknown("the connection to the broker broke".into());
+                self.world.judge().placed(self.world.now(), &self.life, fingerprint, &lost);
+                return lost;
+            }
+            self.world.judge().placed(self.world.now(), &self.life, fingerprint, &outcome);
             if matches!(outcome, Outcome::Accepted(_)) {
                 self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
             }
@@ -357,9 +442,20 @@ impl Broker for BrokerLink {
 
     fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
         Box::pin(async move {
-            self.nemesis.reach(Point::LookupSending, self.life.host.at);
+            let at = self.life.host.at;
+            self.nemesis.reach(Point::LookupSending, at);
+            let fate = self.nemesis.begin_call(CallName::LookUp, at);
             self.life.running().await;
-            self.inner.look_up(id).await
+            if fate.fails {
+                return LookupAnswer::Unavailable("the broker could not be reached".into());
+            }
+            let answer = self.inner.look_up(id).await;
+            self.nemesis.reach(Point::After(CallName::LookUp), at);
+            self.life.running().await;
+            if fate.loses_reply {
+                return LookupAnswer::Unavailable("the connection to the broker broke".into());
+            }
+            answer
         })
     }
 }

@@ -16,7 +16,7 @@ use oncegate_protocol::{Fingerprint, IdentityRule, Signal};
 
 use super::node;
 use crate::oracles::sightings::Sighting;
-use crate::scenario::{Scenario, SignalSpec};
+use crate::scenario::{Form, Scenario, SignalSpec};
 use crate::world::host::Life;
 use crate::world::stream::SimConnect;
 use crate::world::trace::What;
@@ -32,12 +32,16 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Sent {
     /// Its id in the scenario.
     pub id: String,
-    /// What it should be recognised by.
-    pub fingerprint: Fingerprint,
+    /// The id of the signal, or burst of signals, that it is written as.
+    pub spec: String,
+    /// What it should be recognised by; none when it is no signal at all.
+    pub fingerprint: Option<Fingerprint>,
     /// It has a deadline.
     pub expires: bool,
     /// When a node first answered 2xx.
     pub acknowledged: Option<Duration>,
+    /// A node has refused it for good.
+    pub refused: bool,
 }
 
 /// What the source knows; judged against what the store and the broker say.
@@ -47,14 +51,21 @@ pub struct Ledger(Mutex<BTreeMap<String, Sent>>);
 impl Ledger {
     /// A ledger of the scenario's signals, none acknowledged.
     pub fn new(scenario: &Scenario) -> Self {
-        let sent = scenario.signals.iter().map(|signal| {
-            let body = body(signal);
-            let fingerprint = Signal::read(&body, &IdentityRule::default())
-                .map(|signal| signal.fingerprint)
-                .expect("the sources of scenarios write well-formed signals");
-            let sent =
-                Sent { id: signal.id.clone(), fingerprint, expires: signal.good_for.is_some(), acknowledged: None };
-            (signal.id.clone(), sent)
+        let rule = identity_rule(scenario);
+        let each = scenario.signals.iter().flat_map(|spec| spec.ids().into_iter().map(move |id| (spec, id)));
+        let sent = each.map(|(spec, id)| {
+            let read = Signal::read(&body(spec, &id, &spec.to[0]), &rule);
+            let fingerprint = read.ok().map(|signal| signal.fingerprint);
+            assert_eq!(fingerprint.is_none(), spec.form.is_refused(), "sources write what their scenario says");
+            let sent = Sent {
+                id: id.clone(),
+                spec: spec.id.clone(),
+                fingerprint,
+                expires: spec.good_for.is_some(),
+                acknowledged: None,
+                refused: false,
+            };
+            (id, sent)
         });
         Self(Mutex::new(sent.collect()))
     }
@@ -64,6 +75,12 @@ impl Ledger {
         locked(&self.0).values().cloned().collect()
     }
 
+    fn refused(&self, id: &str) {
+        if let Some(sent) = locked(&self.0).get_mut(id) {
+            sent.refused = true;
+        }
+    }
+
     fn acknowledged(&self, id: &str, at: Duration) {
         if let Some(sent) = locked(&self.0).get_mut(id) {
             sent.acknowledged.get_or_insert(at);
@@ -71,34 +88,51 @@ impl Ledger {
     }
 }
 
-/// The signal's bytes.
-fn body(signal: &SignalSpec) -> Vec<u8> {
-    let mut body = serde_json::json!({ "id": signal.id, "instrument": "NIFTY26NOVFUT", "side": "BUY", "quantity": 50 });
+/// By what the nodes of a scenario tell signals apart.
+pub fn identity_rule(scenario: &Scenario) -> IdentityRule {
+    IdentityRule { fields: scenario.world.identity.clone(), ..IdentityRule::default() }
+}
+
+/// The signal's bytes, as they go to one recipient.
+fn body(signal: &SignalSpec, id: &str, to: &str) -> Vec<u8> {
+    let mut body = serde_json::json!({ "id": id, "instrument": "NIFTY26NOVFUT", "side": "BUY", "quantity": 50 });
     if let Some(good_for) = signal.good_for {
         let expires_at = WALL_ORIGIN_MS + signal.at.as_millis() + good_for.as_millis();
         body["expires_at_ms"] = expires_at.into();
     }
-    body.to_string().into_bytes()
+    if signal.form == Form::Addressed {
+        body["sent_to"] = to.into();
+    }
+    let text = body.to_string();
+    match signal.form {
+        Form::Well | Form::Addressed => text,
+        Form::Malformed => text[..text.len() / 2].to_owned(),
+        Form::DuplicateKey => format!("{{\"quantity\":5000,{}", &text[1..]),
+    }
+    .into_bytes()
 }
 
 /// The one process of the source: every delivery beside every other.
 pub async fn process(world: Arc<World>, life: Arc<Life>, scenario: Arc<Scenario>, ledger: Arc<Ledger>) {
     let mut deliveries = FuturesUnordered::new();
     for signal in &scenario.signals {
-        for to in &signal.to {
-            deliveries.push(deliver(&world, &life, &ledger, signal, to));
+        for id in signal.ids() {
+            for to in &signal.to {
+                deliveries.push(deliver(&world, &life, &ledger, signal, id.clone(), to));
+            }
         }
     }
     while deliveries.next().await.is_some() {}
     std::future::pending().await
 }
 
-/// Sends one signal to one node until that answers with anything but "try again".
-async fn deliver(world: &Arc<World>, life: &Arc<Life>, ledger: &Ledger, signal: &SignalSpec, to: &str) {
+/// Sends one signal to one node until that answers with anything but "try again", as often as the scenario says.
+async fn deliver(world: &Arc<World>, life: &Arc<Life>, ledger: &Ledger, signal: &SignalSpec, id: String, to: &str) {
     world.sleep_until(signal.at.get()).await;
     let connect = SimConnect { world: Arc::clone(world), life: Arc::clone(life) };
-    let body = Bytes::from(body(signal));
+    let body = Bytes::from(body(signal, &id, to));
     let here = life.host.at;
+    let mut times = 0;
     loop {
         let until = world.now() + PATIENCE;
         let posting = std::pin::pin!(post(&connect, to, body.clone()));
@@ -109,21 +143,27 @@ async fn deliver(world: &Arc<World>, life: &Arc<Life>, ledger: &Ledger, signal: 
         };
         match status {
             Ok(status) if (200..300).contains(&status) => {
-                ledger.acknowledged(&signal.id, world.now());
-                world.tell(here, What::Source(format!("{} is acknowledged by {to} ({status})", signal.id)));
-                return;
+                ledger.acknowledged(&id, world.now());
+                world.tell(here, What::Source(format!("{id} is acknowledged by {to} ({status})")));
+                times += 1;
             }
             Ok(status) if (400..500).contains(&status) => {
-                world.tell(here, What::Source(format!("{} is refused by {to} ({status})", signal.id)));
-                return;
+                world.tell(here, What::Source(format!("{id} is refused by {to} ({status})")));
+                ledger.refused(&id);
+                let refused = if status == 409 { Sighting::ConflictRefused } else { Sighting::MalformedRefused };
+                world.judge().sightings.saw(refused);
+                times += 1;
             }
             Ok(status) => {
                 world.judge().sightings.saw(Sighting::IntakeRefused);
-                world.tell(here, What::Source(format!("{} is not taken by {to} ({status}), tries again", signal.id)));
+                world.tell(here, What::Source(format!("{id} is not taken by {to} ({status}), tries again")));
             }
             Err(error) => {
-                world.tell(here, What::Source(format!("{} does not reach {to} ({error}), tries again", signal.id)));
+                world.tell(here, What::Source(format!("{id} does not reach {to} ({error}), tries again")));
             }
+        }
+        if times == signal.times {
+            return;
         }
         world.sleep_until(world.now() + RETRY).await;
     }

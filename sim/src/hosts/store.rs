@@ -17,6 +17,7 @@ use crate::mutants::Mutant;
 use crate::nemesis::Nemesis;
 use crate::oracles::sightings::Sighting;
 use crate::world::anchor::Point;
+use crate::world::calls::CallName;
 use crate::world::host::Life;
 use crate::world::trace::What;
 use crate::world::{World, locked};
@@ -38,8 +39,13 @@ pub struct StoreHost {
 pub struct StoreFaults {
     fails: BTreeMap<Option<usize>, u32>,
     loses_replies: BTreeMap<Option<usize>, u32>,
+    busy: BTreeMap<Option<usize>, u32>,
+    full: BTreeMap<Option<usize>, u32>,
     slow: Vec<Duration>,
 }
+
+/// How long a write waits for another's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Which calls of whom go wrong in which way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +54,10 @@ pub enum StoreFault {
     Fails(Option<usize>),
     /// They are carried out and the reply is lost.
     LosesReplies(Option<usize>),
+    /// Those that write wait for a lock in vain, and fail.
+    Busy(Option<usize>),
+    /// Those that write fail: the disk is full.
+    Full,
     /// They take longer.
     Slow(Duration),
 }
@@ -68,6 +78,8 @@ impl StoreHost {
         match fault {
             StoreFault::Fails(whose) => *faults.fails.entry(whose).or_default() += 1,
             StoreFault::LosesReplies(whose) => *faults.loses_replies.entry(whose).or_default() += 1,
+            StoreFault::Busy(whose) => *faults.busy.entry(whose).or_default() += 1,
+            StoreFault::Full => *faults.full.entry(None).or_default() += 1,
             StoreFault::Slow(by) => faults.slow.push(by),
         }
     }
@@ -82,6 +94,8 @@ impl StoreHost {
         match fault {
             StoreFault::Fails(whose) => less(&mut faults.fails, whose),
             StoreFault::LosesReplies(whose) => less(&mut faults.loses_replies, whose),
+            StoreFault::Busy(whose) => less(&mut faults.busy, whose),
+            StoreFault::Full => less(&mut faults.full, None),
             StoreFault::Slow(by) => {
                 if let Some(at) = faults.slow.iter().position(|slow| *slow == by) {
                     faults.slow.remove(at);
@@ -102,6 +116,22 @@ impl StoreHost {
 
     fn slowness(&self) -> Duration {
         locked(&self.faults).slow.iter().max().copied().unwrap_or_default()
+    }
+
+    /// What keeps a call of that node from having its effect, if anything does.
+    fn obstacle(&self, world: &World, call: &StoreCall, node: usize) -> Option<&'static str> {
+        let writes = !CallName::of_store(call).only_reads();
+        let (sighting, error) = if self.suffers(|faults| &faults.fails, node) {
+            (Sighting::StoreFailed, "the store failed: disk I/O error")
+        } else if writes && self.suffers(|faults| &faults.busy, node) {
+            (Sighting::StoreBusy, "the store is busy: database is locked")
+        } else if writes && self.suffers(|faults| &faults.full, node) {
+            (Sighting::StoreFull, "the store's disk is full: database or disk is full")
+        } else {
+            return None;
+        };
+        world.judge().sightings.saw(sighting);
+        Some(error)
     }
 
     /// Every signal, as stored. For oracles.
@@ -135,6 +165,9 @@ impl StoreHost {
         };
         let reply = reply.map_err(|error| PortError(error.to_string()))?;
         world.trace().mix(at, self.at, &(node, call, &reply));
+        let led = matches!(call, StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. });
+        let row = led.then(|| db.leadership().ok()).flatten();
+        world.judge().store_did(at, node, call, &reply, row.as_ref());
         let mut reached = None;
         match (call, &reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {
@@ -180,6 +213,10 @@ impl StoreHost {
                 );
                 if let Ok(row) = db.leadership() {
                     world.judge().fenced_claims.committed(at, claim, &row);
+                }
+                let read = StoreCall::ReadSignal { fingerprint: claim.fingerprint };
+                if let Ok(StoreReply::Signal(Some(record))) = db.apply(&read) {
+                    world.judge().claimed(at, claim, &record);
                 }
                 reached = Some(Point::Claimed);
             }
@@ -229,8 +266,14 @@ impl StoreHost {
                 if reply == StoreReply::State(Some(oncegate_protocol::SignalState::Quarantined))
                     && nemesis.broker_can_be_asked()
                 {
-                    world.judge().truth.given_up(*fingerprint, at);
+                    let mut judge = world.judge();
+                    let head_start = judge.bounds.timing.broker_timeout + judge.bounds.timing.store_timeout;
+                    judge.truth.given_up(*fingerprint, at, head_start);
                 }
+            }
+            (StoreCall::Resolve { resolution, .. }, StoreReply::State(state)) if *state == Some(resolution.state()) => {
+                world.judge().sightings.saw(Sighting::Resolved);
+                self.change();
             }
             _ => {}
         }
@@ -238,6 +281,7 @@ impl StoreHost {
         if let Some(point) = reached {
             nemesis.reach(point, node);
         }
+        nemesis.reach(Point::Applied(CallName::of_store(call)), node);
         Ok(reply)
     }
 }
@@ -285,9 +329,11 @@ impl StoreLink {
         if !slowness.is_zero() {
             world.sleep_until(world.now() + slowness).await;
         }
-        let answer = if store.suffers(|faults| &faults.fails, node) {
-            world.judge().sightings.saw(Sighting::StoreFailed);
-            Err(PortError("the store failed: disk I/O error".into()))
+        if !CallName::of_store(&call).only_reads() && store.suffers(|faults| &faults.busy, node) {
+            world.sleep_until(world.now() + BUSY_TIMEOUT).await;
+        }
+        let answer = if let Some(error) = store.obstacle(&world, &call, node) {
+            Err(PortError(error.into()))
         } else {
             let answer = store.commit(&world, &nemesis, node, &call, mutant);
             if store.suffers(|faults| &faults.loses_replies, node) {
@@ -307,35 +353,57 @@ impl SignalStore for StoreLink {
     fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
         Box::pin(async move {
             let node = self.life.host.at;
-            match &call {
-                StoreCall::Claim(claim) => {
-                    self.world.judge().leader_acts.acts("claim", &claim.holder, self.world.now())
-                }
-                StoreCall::Heartbeat { holder, .. } => {
-                    self.world.judge().leader_acts.acts("say that it leads", holder, self.world.now());
-                }
-                _ => {}
+            let (asked, what) = (self.world.now(), call.clone());
+            self.world.judge().store_asked(asked, &self.life, &call);
+            let act = match &call {
+                StoreCall::Claim(claim) => Some(("claim", &claim.holder)),
+                StoreCall::Heartbeat { holder, .. } => Some(("say that it leads", holder)),
+                _ => None,
+            };
+            if let Some((act, holder)) = act {
+                let mut judge = self.world.judge();
+                let deadline = judge.bounds.timing.renew_deadline;
+                judge.leader_acts.acts(act, holder, self.world.now(), deadline);
             }
+            let name = CallName::of_store(&call);
             match &call {
                 StoreCall::Claim(_) => self.nemesis.reach(Point::ClaimSending, node),
                 StoreCall::RecordOutcome { .. } => self.nemesis.reach(Point::OutcomeSending, node),
                 StoreCall::Heartbeat { .. } => self.heartbeats.moving(node).await,
                 _ => {}
             }
+            let fate = self.nemesis.begin_call(name, node);
             self.life.running().await;
+            if fate.fails {
+                return Err(PortError("the store could not be reached".into()));
+            }
+            let set_out = |call, reply| {
+                let (world, store, nemesis) =
+                    (Arc::clone(&self.world), Arc::clone(&self.store), Arc::clone(&self.nemesis));
+                Self::travel(world, store, nemesis, node, call, self.mutant, reply)
+            };
+            if let Some(by) = fate.repeated {
+                let (world, (nobody, _)) = (Arc::clone(&self.world), oneshot::channel());
+                let copy = set_out(call.clone(), nobody);
+                self.world.spawn(async move {
+                    world.sleep_until(world.now() + by).await;
+                    copy.await;
+                });
+            }
             let (send, answered) = oneshot::channel();
-            self.world.spawn(Self::travel(
-                Arc::clone(&self.world),
-                Arc::clone(&self.store),
-                Arc::clone(&self.nemesis),
-                node,
-                call,
-                self.mutant,
-                send,
-            ));
+            self.world.spawn(set_out(call, send));
             let answer = answered.await;
             self.life.running().await;
-            answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())))
+            self.nemesis.reach(Point::After(name), node);
+            self.life.running().await;
+            if fate.loses_reply {
+                return Err(PortError("the connection to the store broke".into()));
+            }
+            let answer = answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())));
+            if let Ok(reply) = &answer {
+                self.world.judge().store_answered(self.world.now(), asked, &self.life, &what, reply);
+            }
+            answer
         })
     }
 

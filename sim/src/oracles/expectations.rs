@@ -38,11 +38,13 @@ pub fn judge(
         }
     }
     for (id, state) in &expect.states {
-        let fingerprint = sent.iter().find(|sent| sent.id == *id).map(|sent| sent.fingerprint);
-        let record = stored.iter().find(|record| Some(record.fingerprint) == fingerprint);
-        let found = record.map_or("not stored", |record| record.state.name());
-        if found != state {
-            object(format!("{id} is {found}, and {state} was expected"));
+        // A burst is expected of as one.
+        for sent in sent.iter().filter(|sent| sent.spec == *id) {
+            let record = stored.iter().find(|record| Some(record.fingerprint) == sent.fingerprint);
+            let found = record.map_or("not stored", |record| record.state.name());
+            if found != state {
+                object(format!("{} is {found}, and {state} was expected", sent.id));
+            }
         }
     }
     for (point, least) in &expect.reached {

@@ -16,8 +16,11 @@ use crate::world::World;
 /// The oracle's name.
 pub const NAME: &str = "gate-lease";
 
-/// By then every lease from before is over on every clock, and the promise is owed again.
-const LEASES_OVER: Duration = Duration::from_secs(15);
+/// After one and a half times the ttl every lease from before is over on every clock, and the promise is owed
+/// again.
+fn leases_over(timing: &Timing) -> Duration {
+    timing.ttl * 3 / 2
+}
 
 /// Sees every grant of the lease and every send.
 #[derive(Default)]
@@ -28,13 +31,18 @@ pub struct GateLease {
 
 impl GateLease {
     /// A clock runs outside of its bound until then, or Redis's steps.
-    pub fn clocks_out_of_bound(&mut self, until: Duration) {
-        self.excused_until = self.excused_until.max(until + LEASES_OVER);
+    pub fn clocks_out_of_bound(&mut self, until: Duration, timing: &Timing) {
+        self.excused_until = self.excused_until.max(until + leases_over(timing));
     }
 
     /// Redis forgot the lease.
-    pub fn redis_lost_data(&mut self, at: Duration) {
-        self.excused_until = self.excused_until.max(at + LEASES_OVER);
+    pub fn redis_lost_data(&mut self, at: Duration, timing: &Timing) {
+        self.excused_until = self.excused_until.max(at + leases_over(timing));
+    }
+
+    /// Whether the promise is owed now: clocks and Redis keep to what is asked of them.
+    pub fn owed(&self, at: Duration) -> bool {
+        at >= self.excused_until
     }
 
     /// The lease was granted to the node at `to`.
@@ -49,13 +57,13 @@ impl GateLease {
     }
 
     /// The first byte of an order leaves the node at `by` while the lease names somebody for so much longer.
-    pub fn sending(&mut self, world: &World, by: usize, lease: Option<(&str, Duration)>) {
+    pub fn sending(&mut self, world: &World, by: usize, lease: Option<(&str, Duration)>, broker_timeout: Duration) {
         let (by, at) = (&world.hosts()[by].name, world.now());
         self.judge_send(by, lease.map(|(holder, _)| holder), at);
         if let Some((holder, left)) = lease
             && at >= self.excused_until
             && holder.split(':').next() == Some(by)
-            && left < Timing::default().broker_timeout
+            && left < broker_timeout
         {
             let what =
                 format!("{by} sends an order while its lease lasts {left:?} only, less than the broker's time-out");
@@ -101,7 +109,7 @@ mod tests {
         let mut oracle = GateLease::default();
         oracle.judge_grant("n2", &[], Duration::ZERO);
         oracle.judge_send("n1", Some("n1:00:1"), Duration::ZERO);
-        oracle.redis_lost_data(Duration::ZERO);
+        oracle.redis_lost_data(Duration::ZERO, &Timing::default());
         oracle.judge_send("n1", Some("n2:00:1"), Duration::ZERO);
         assert_eq!(oracle.violations, []);
     }

@@ -25,7 +25,16 @@ pub fn judge(
     let mut violations = Vec::new();
     let mut object = |what: String| violations.push(Violation { oracle: NAME, at, what });
     for signal in sent {
-        let record = stored.iter().find(|record| record.fingerprint == signal.fingerprint);
+        let Some(fingerprint) = signal.fingerprint else {
+            // No signal at all: to be refused by everybody, and to leave no trace.
+            if let Some(when) = signal.acknowledged {
+                object(format!("{} was acknowledged at {:.3}s, and is none", signal.id, when.as_secs_f64()));
+            } else if !signal.refused {
+                object(format!("{} was never refused, though its source kept trying", signal.id));
+            }
+            continue;
+        };
+        let record = stored.iter().find(|record| record.fingerprint == fingerprint);
         let Some(record) = record else {
             match signal.acknowledged {
                 Some(when) => object(format!(
@@ -51,7 +60,7 @@ pub fn judge(
                 object(format!("{} is quarantined without an attempt", signal.id));
             }
             // A deadline that passes while an order is in doubt forbids placing it again.
-            SignalState::Quarantined if broker == BrokerKind::Deduplicates && !signal.expires => {
+            SignalState::Quarantined if broker.never_repeats() && !signal.expires => {
                 object(format!("{} is quarantined, but this broker deduplicates", signal.id));
             }
             SignalState::Quarantined => {}
@@ -68,9 +77,11 @@ mod tests {
     fn sent(acknowledged: bool, expires: bool) -> Sent {
         Sent {
             id: "s".into(),
-            fingerprint: Fingerprint::of_bytes(b"s"),
+            spec: "s".into(),
+            fingerprint: Some(Fingerprint::of_bytes(b"s")),
             expires,
             acknowledged: acknowledged.then_some(Duration::ZERO),
+            refused: false,
         }
     }
 
@@ -91,5 +102,13 @@ mod tests {
         }
         assert_eq!(objections(sent(true, false), &[stored(Executed)]), 0);
         assert_eq!(objections(sent(true, true), &[stored(Expired)]), 0);
+    }
+
+    #[test]
+    fn what_is_no_signal_must_be_refused() {
+        let none = |acknowledged, refused| Sent { fingerprint: None, refused, ..sent(acknowledged, false) };
+        assert_eq!(objections(none(false, true), &[]), 0);
+        assert_eq!(objections(none(true, true), &[]), 1);
+        assert_eq!(objections(none(false, false), &[]), 1);
     }
 }

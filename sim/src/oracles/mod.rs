@@ -2,17 +2,30 @@
 //! Redis's data) and never asks the system what it thinks of itself. One file each; each has a test with a
 //! planted bug that it must catch.
 
+pub mod alerts;
 pub mod at_most_once;
+pub mod bounds;
+pub mod claims;
 pub mod epochs;
 pub mod expectations;
+pub mod failover;
 pub mod fenced_claims;
 pub mod gate_lease;
 pub mod handled;
+pub mod handover;
+pub mod heeds;
 pub mod leader_acts;
+pub mod lease_owner;
+pub mod lease_trust;
+pub mod outcomes;
+pub mod scene;
 pub mod sends;
 pub mod sightings;
+pub mod split_brain;
 pub mod store_agrees;
 pub mod truth;
+pub mod watch;
+pub mod weather;
 
 use std::time::Duration;
 
@@ -32,6 +45,30 @@ pub struct Violation {
 /// What the judges that watch all along have seen.
 #[derive(Default)]
 pub struct Judge {
+    /// What is wrong with the world.
+    pub weather: weather::Weather,
+    /// How long things may take.
+    pub bounds: bounds::Bounds,
+    /// Who leads.
+    pub scene: scene::Scene,
+    /// Leadership is taken in time, and kept.
+    pub failover: failover::Failover,
+    /// Two leaders are noticed, and end up as one.
+    pub split_brain: split_brain::SplitBrain,
+    /// Operators are told, of what is so.
+    pub alerts: alerts::Alerts,
+    /// Who leaves hands over in order.
+    pub handover: handover::Handover,
+    /// The lease belongs to whom it names.
+    pub lease_owner: lease_owner::LeaseOwner,
+    /// No lease is trusted for longer than it lasts.
+    pub lease_trust: lease_trust::LeaseTrust,
+    /// A refusal ends what it refuses.
+    pub heeds: heeds::Heeds,
+    /// Intents are added only where they may be.
+    pub claims: claims::Claims,
+    /// What was heard is written.
+    pub outcomes: outcomes::Outcomes,
     /// At most one order per signal and leg.
     pub at_most_once: at_most_once::AtMostOnce,
     /// Epochs rise, and each has one holder.
@@ -63,6 +100,15 @@ impl Judge {
             &self.sends.violations,
             &self.leader_acts.violations,
             &self.truth.violations,
+            &self.failover.violations,
+            &self.split_brain.violations,
+            &self.alerts.violations,
+            &self.handover.violations,
+            &self.lease_owner.violations,
+            &self.lease_trust.violations,
+            &self.heeds.violations,
+            &self.claims.violations,
+            &self.outcomes.violations,
             &self.processes,
         ];
         watching.into_iter().flatten().cloned().collect()
@@ -70,7 +116,7 @@ impl Judge {
 }
 
 /// The names of all oracles.
-pub const ORACLES: [&str; 11] = [
+pub const ORACLES: [&str; 20] = [
     at_most_once::NAME,
     handled::NAME,
     fenced_claims::NAME,
@@ -80,6 +126,15 @@ pub const ORACLES: [&str; 11] = [
     sends::NAME,
     leader_acts::NAME,
     truth::NAME,
+    failover::NAME,
+    split_brain::NAME,
+    alerts::NAME,
+    handover::NAME,
+    lease_owner::NAME,
+    lease_trust::NAME,
+    heeds::NAME,
+    claims::NAME,
+    outcomes::NAME,
     expectations::NAME,
     crate::hosts::PROCESSES,
 ];
@@ -87,7 +142,16 @@ pub const ORACLES: [&str; 11] = [
 /// What the tests of several oracles stand on.
 #[cfg(test)]
 mod fixture {
+    use std::sync::Arc;
+
     use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
+
+    use crate::world::host::{Host, Life};
+
+    /// A process on a host of its own, at that place.
+    pub(super) fn life(at: usize, name: &str) -> Arc<Life> {
+        Host::new(at, name, turmoil_net::Net::new().add_host("10.0.0.1")).start()
+    }
 
     /// The row of a signal whose fingerprint is that of `s`.
     pub(super) fn stored(state: SignalState) -> SignalRecord {

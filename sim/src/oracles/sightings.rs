@@ -48,11 +48,25 @@ pub enum Sighting {
     BrokerConfused,
     /// The broker took its time.
     BrokerLate,
+    /// A write to the store waited for a lock in vain.
+    StoreBusy,
+    /// A write to the store failed because its disk was full.
+    StoreFull,
+    /// A command to Redis was carried out and its reply lost.
+    RedisReplyLost,
+    /// The broker placed an order and answered with a status that said otherwise.
+    BrokerMisanswered,
+    /// A node refused a signal that was none (400).
+    MalformedRefused,
+    /// A node refused another body of the same identity (409).
+    ConflictRefused,
+    /// An operator's word on a quarantined signal was taken.
+    Resolved,
 }
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::TakenOver,
         Self::ClaimFenced,
         Self::ClaimTaken,
@@ -72,6 +86,13 @@ impl Sighting {
         Self::BrokerRefused,
         Self::BrokerConfused,
         Self::BrokerLate,
+        Self::StoreBusy,
+        Self::StoreFull,
+        Self::RedisReplyLost,
+        Self::BrokerMisanswered,
+        Self::MalformedRefused,
+        Self::ConflictRefused,
+        Self::Resolved,
     ];
 
     /// What a verdict is seen as.
@@ -105,6 +126,13 @@ impl Sighting {
             Self::BrokerRefused => "broker-refused",
             Self::BrokerConfused => "broker-confused",
             Self::BrokerLate => "broker-late",
+            Self::StoreBusy => "store-busy",
+            Self::StoreFull => "store-full",
+            Self::RedisReplyLost => "redis-reply-lost",
+            Self::BrokerMisanswered => "broker-misanswered",
+            Self::MalformedRefused => "malformed-refused",
+            Self::ConflictRefused => "conflict-refused",
+            Self::Resolved => "resolved",
         }
     }
 }

@@ -14,9 +14,6 @@ use crate::world::host::Life;
 /// The oracle's name.
 pub const NAME: &str = "truth";
 
-/// By how much a doubt may have begun before the last send of a deposed leader.
-const HEAD_START: Duration = Duration::from_secs(6);
-
 /// Sees what nodes send and hear, and what they give up.
 #[derive(Default)]
 pub struct Truth {
@@ -36,10 +33,16 @@ impl Truth {
         self.accepted.entry(fingerprint).or_default().push(by);
     }
 
-    /// An order was given to a human, on a broker that can be asked.
-    pub fn given_up(&mut self, fingerprint: Fingerprint, at: Duration) {
+    /// When the last order of each signal was sent.
+    pub fn last_sent(&self) -> BTreeMap<Fingerprint, Duration> {
+        self.sent.clone()
+    }
+
+    /// An order was given to a human, on a broker that can be asked. The doubt may have begun `head_start` before
+    /// the last send of a deposed leader.
+    pub fn given_up(&mut self, fingerprint: Fingerprint, at: Duration, head_start: Duration) {
         if let Some(sent) = self.sent.get(&fingerprint)
-            && at + HEAD_START < *sent + LONGEST_FLIGHT
+            && at + head_start < *sent + LONGEST_FLIGHT
         {
             let what = format!("{fingerprint:?} is given up {:.3}s after it was sent", (at - *sent).as_secs_f64());
             self.violations.push(Violation { oracle: NAME, at, what });
@@ -85,9 +88,9 @@ mod tests {
     fn an_order_that_is_given_up_too_soon_is_seen() {
         let mut oracle = Truth::default();
         oracle.sent(Fingerprint::of_bytes(b"s"), Duration::from_secs(10));
-        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(30));
+        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(30), Duration::from_secs(6));
         assert_eq!(oracle.violations, []);
-        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(11));
+        oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(11), Duration::from_secs(6));
         assert_eq!(oracle.violations.len(), 1);
     }
 }

@@ -17,5 +17,6 @@ mod scripts;
 mod wire;
 
 pub use model::{RedisModel, Snapshot};
+pub use scripts::repeat;
 pub use server::{CommandSummary, Disposition, Hook, serve};
 pub use wire::Reply;

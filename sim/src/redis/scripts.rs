@@ -1,10 +1,27 @@
 //! The lease's scripts, recognised by their exact text and carried out natively, line for line.
 
 use bytes::Bytes;
+use oncegate_protocol::LeaseCall;
 use oncegate_redis_lease::scripts;
 
 use super::model::{RedisModel, Refusal};
 use super::wire::integer;
+
+/// A copy of a command that was sent before arrives, from nobody who waits for the answer.
+pub fn repeat(model: &mut RedisModel, key: &str, call: &LeaseCall, now_ms: u64) {
+    let ttl = |ttl: &std::time::Duration| Bytes::from(ttl.as_millis().to_string());
+    let own = |holder: &oncegate_protocol::Holder| Bytes::from(holder.as_str().to_owned());
+    let (script, argv) = match call {
+        LeaseCall::Acquire { holder, ttl: time } => (Script::Acquire, vec![own(holder), ttl(time)]),
+        LeaseCall::Renew { holder, ttl: time } => (Script::Renew, vec![own(holder), ttl(time)]),
+        LeaseCall::Release { holder } => {
+            (Script::Release, vec![own(holder), Bytes::from(scripts::released_channel(key))])
+        }
+        LeaseCall::Read => (Script::Read, Vec::new()),
+    };
+    // Refused or not, nobody hears of it.
+    let _ = script.run(model, &Bytes::from(key.to_owned()), &argv, now_ms);
+}
 
 /// One of the scripts that are known here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -53,7 +53,7 @@ pub fn tell(run: &Run) -> String {
     let _ = writeln!(text);
     for signal in &run.signals {
         let state = signal.state.map_or("not stored", oncegate_protocol::SignalState::name);
-        let orders = run.book.iter().filter(|booked| booked.fingerprint == signal.fingerprint).count();
+        let orders = run.book.iter().filter(|booked| Some(booked.fingerprint) == signal.fingerprint).count();
         let _ =
             writeln!(text, "{:>10} is {state}, with {orders} order{}", signal.id, if orders == 1 { "" } else { "s" });
     }
@@ -81,11 +81,11 @@ impl<'a> Focus<'a> {
         let mentions =
             |text: &str, id: &str, short: &str| text.contains(short) || text.split(' ').any(|word| word == id);
         let (about, others): (Vec<_>, Vec<_>) = run.signals.iter().partition(|signal| {
-            let short = signal.fingerprint.short();
+            let short = signal.short();
             run.violations.iter().any(|violation| mentions(&violation.what, &signal.id, &short))
         });
         let others = if about.is_empty() { Vec::new() } else { others };
-        Self { run, others: others.into_iter().map(|signal| signal.fingerprint.short()).collect() }
+        Self { run, others: others.into_iter().map(|signal| signal.short()).collect() }
     }
 
     fn wants(&self, line: &Line) -> bool {
@@ -93,19 +93,23 @@ impl<'a> Focus<'a> {
         let about_other = self.others.iter().any(|short| words.contains(short.as_str()));
         let id_of_other = matches!(line.what, What::Source(_))
             && self.run.signals.iter().any(|signal| {
-                self.others.contains(&signal.fingerprint.short()) && words.split(' ').next() == Some(signal.id.as_str())
+                self.others.contains(&signal.short()) && words.split(' ').next() == Some(signal.id.as_str())
             });
         !about_other && !id_of_other
     }
 
-    /// Signals by the names that the scenario gives them.
     fn name(&self, words: &str) -> String {
-        let mut named = words.to_owned();
-        for signal in &self.run.signals {
-            named = named.replace(&signal.fingerprint.short(), &signal.id);
-        }
-        named
+        named(self.run, words)
     }
+}
+
+/// The same words with signals by the names that the scenario gives them.
+pub fn named(run: &Run, words: &str) -> String {
+    let mut named = words.to_owned();
+    for signal in &run.signals {
+        named = named.replace(&signal.short(), &signal.id);
+    }
+    named
 }
 
 fn words(what: &What) -> String {

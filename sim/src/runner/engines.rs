@@ -23,7 +23,7 @@ pub struct Verdict {
 impl Verdict {
     /// The verdict of a run.
     pub fn of(run: &Run) -> Self {
-        let orders = |fingerprint| run.book.iter().filter(|booked| booked.fingerprint == fingerprint).count();
+        let orders = |fingerprint| run.book.iter().filter(|booked| Some(booked.fingerprint) == fingerprint).count();
         Self {
             broken: run.violations.iter().map(|violation| violation.oracle).collect(),
             ends: run

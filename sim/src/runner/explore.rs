@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Options, Run, pool, run};
+use super::{Options, pool, run};
 use crate::mutants::Mutant;
 use crate::oracles::sightings::Sightings;
-use crate::scenario::{Scenario, generate};
+use crate::scenario::generate;
 
 /// What to sweep.
 #[derive(Clone, Copy, Debug)]
@@ -112,56 +112,4 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
         }
     }
     found
-}
-
-/// The same failure with less in it: whatever can be left out without the first broken promise being kept is
-/// left out, one thing at a time.
-pub fn simplify(scenario: &Scenario, mutant: Option<Mutant>, oracle: Option<&'static str>) -> (Scenario, Run) {
-    let options = Options { keep_story: true, mutant, ..Options::default() };
-    let mut best = scenario.clone();
-    let mut best_run = run(&best, options);
-    let first = best_run.violations.first().map(|violation| violation.oracle);
-    let Some(oracle) = oracle.or(first) else { return (best, best_run) };
-    loop {
-        let candidates = without_one(&best);
-        let smaller = candidates.into_iter().find_map(|candidate| {
-            let run = run(&candidate, options);
-            run.breaks(Some(oracle)).then_some((candidate, run))
-        });
-        match smaller {
-            Some((candidate, run)) => (best, best_run) = (candidate, run),
-            None => return (best, best_run),
-        }
-    }
-}
-
-/// Every scenario that lacks one fault, one signal or one recipient of this one's.
-fn without_one(scenario: &Scenario) -> Vec<Scenario> {
-    let mut smaller = Vec::new();
-    for at in 0..scenario.faults.len() {
-        let mut less = scenario.clone();
-        less.faults.remove(at);
-        smaller.push(less);
-    }
-    for at in 0..scenario.signals.len() {
-        let mut less = scenario.clone();
-        less.signals.remove(at);
-        // With a signal less, what was anchored to the third claim may belong to the second.
-        let mut earlier = less.clone();
-        for anchor in earlier.faults.iter_mut().filter_map(|fault| fault.when.as_mut()) {
-            anchor.nth = anchor.nth.saturating_sub(1).max(1);
-        }
-        smaller.push(less);
-        smaller.push(earlier);
-    }
-    for (at, signal) in scenario.signals.iter().enumerate() {
-        if signal.to.len() > 1 {
-            for to in 0..signal.to.len() {
-                let mut less = scenario.clone();
-                less.signals[at].to.remove(to);
-                smaller.push(less);
-            }
-        }
-    }
-    smaller
 }

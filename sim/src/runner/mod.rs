@@ -5,6 +5,7 @@ pub mod explore;
 pub mod failures;
 pub mod pool;
 pub mod run;
+pub mod shrink;
 pub mod signoff;
 
 pub use run::{Options, Run, SignalEnd, run};

@@ -1,7 +1,7 @@
 //! Many runs on all cores, with progress.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -55,4 +55,35 @@ pub fn each<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, boo
     let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|(number, _)| *number);
     results
+}
+
+/// Asks `job` about 0 to `count`, on all cores, in rising order, until one is good; what it returned, by number, up
+/// to the first good one and never further, so that which core is faster changes nothing.
+#[allow(clippy::disallowed_methods)] // As above.
+pub fn until_good<T: Send>(count: usize, job: impl Fn(usize) -> (T, bool) + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let good = AtomicUsize::new(usize::MAX);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..cores().min(count) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count || number > good.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let (result, is_good) = job(number);
+                    if is_good {
+                        good.fetch_min(number, Ordering::Relaxed);
+                    }
+                    locked(&results).push((number, result));
+                }
+            });
+        }
+    });
+    let last = good.into_inner();
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.retain(|(number, _)| *number <= last);
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate_protocol::{Fingerprint, SignalState, Timing};
+use oncegate_protocol::{Fingerprint, SignalState};
 
 use crate::hosts::broker::{self, Booked, BrokerHost};
 use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
@@ -13,6 +13,7 @@ use crate::hosts::store::StoreHost;
 use crate::mutants::Mutant;
 use crate::nemesis::Nemesis;
 use crate::oracles::sightings::Sightings;
+use crate::oracles::watch::look_on;
 use crate::oracles::{Violation, expectations, handled, store_agrees};
 use crate::scenario::Scenario;
 use crate::world::engine::{self, Engine};
@@ -54,6 +55,8 @@ pub struct Run {
     pub reached: Vec<(Point, u64)>,
     /// What happened, if the story was kept.
     pub story: Vec<Line>,
+    /// Which points were reached when and by which host, if the story was kept.
+    pub points: Vec<(Duration, Point, usize)>,
 }
 
 /// How a signal ended.
@@ -61,10 +64,17 @@ pub struct Run {
 pub struct SignalEnd {
     /// Its id in the scenario.
     pub id: String,
-    /// What it is recognised by.
-    pub fingerprint: Fingerprint,
+    /// What it is recognised by; none when it is no signal at all.
+    pub fingerprint: Option<Fingerprint>,
     /// Where it stands in the store; none when it is not there.
     pub state: Option<SignalState>,
+}
+
+impl SignalEnd {
+    /// How traces name it.
+    pub fn short(&self) -> String {
+        self.fingerprint.map_or_else(|| self.id.clone(), |fingerprint| fingerprint.short())
+    }
 }
 
 impl Run {
@@ -102,7 +112,15 @@ fn run_here(scenario: &Arc<Scenario>, options: Options) -> Run {
         Engine::Jumping => run_jumping(scenario, options),
         Engine::Turmoil => {
             let parts = Parts::begin(scenario, options);
-            engine::turmoil::run(&parts.world, scenario.seed, scenario.world.total(), parts.phases(scenario));
+            let (world, redis, nodes) = (Arc::clone(&parts.world), Arc::clone(&parts.redis), Arc::clone(&parts.nodes));
+            let phases = parts.phases(scenario);
+            engine::turmoil::run(&parts.world, scenario.seed, scenario.world.total(), async move {
+                tokio::select! {
+                    biased;
+                    () = phases => {}
+                    () = look_on(&world, &redis, &nodes) => {}
+                }
+            });
             parts.judge(scenario)
         }
     }
@@ -129,6 +147,7 @@ struct Parts {
     redis: Arc<RedisHost>,
     ledger: Arc<Ledger>,
     nemesis: Arc<Nemesis>,
+    nodes: Arc<Nodes>,
 }
 
 impl Parts {
@@ -138,6 +157,8 @@ impl Parts {
         let millis = |span: crate::scenario::Span| u64::try_from(span.as_millis()).unwrap_or(0);
         let latency = Latency { least_ms: millis(spec.latency_min), most_ms: millis(spec.latency_max) };
         let world = World::on(options.engine, &names, latency, scenario.seed, options.keep_story);
+        let timing = spec.timing.timing();
+        world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
@@ -171,12 +192,13 @@ impl Parts {
         world.inhabit(broker.at, serve_broker);
         let setup = Arc::new(Setup {
             seed: scenario.seed,
-            timing: Timing::default(),
+            timing,
+            identity: source::identity_rule(scenario),
             capabilities: broker::capabilities(spec.broker),
             mutant: options.mutant,
             store: Arc::clone(&store),
             redis: Arc::clone(&redis),
-            nodes,
+            nodes: Arc::clone(&nodes),
             heartbeats,
             nemesis: Arc::clone(&nemesis),
         });
@@ -190,7 +212,7 @@ impl Parts {
             move |life| source::process(Arc::clone(&world), life, Arc::clone(&scenario), Arc::clone(&ledger))
         };
         world.inhabit(place("source"), send);
-        Self { world, store, broker, redis, ledger, nemesis }
+        Self { world, store, broker, redis, ledger, nemesis, nodes }
     }
 
     /// Faults until their time is over, then time for progress.
@@ -211,6 +233,7 @@ impl Parts {
             biased;
             () = self.phases(scenario) => {}
             () = world.net.run(world) => {}
+            () = look_on(world, &self.redis, &self.nodes) => {}
         }
         self.judge(scenario)
     }
@@ -256,13 +279,14 @@ impl Parts {
                 .map(|sent| SignalEnd {
                     id: sent.id.clone(),
                     fingerprint: sent.fingerprint,
-                    state: state_of(sent.fingerprint),
+                    state: sent.fingerprint.and_then(state_of),
                 })
                 .collect(),
             book,
             sightings,
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
+            points: trace.points().to_vec(),
         }
     }
 }

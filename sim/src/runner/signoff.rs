@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::explore::{self, Sweep};
+use super::shrink::{self, Limits};
 use super::{Options, Run, failures, pool, run};
 use crate::mutants::Mutant;
 use crate::oracles::sightings::{Sighting, Sightings};
@@ -186,14 +187,16 @@ fn sweep(plan: &Plan, verdict: &mut Verdict, sightings: &mut Sightings) -> Phase
     sightings.add(&found.sightings);
     let figure = match found.failed {
         Some(seed) => {
-            let (scenario, story) = explore::simplify(&generate::draw(seed), plan.mutant, None);
-            if verdict.story.is_none() {
-                let kept = failures::keep(&plan.failures, &scenario, &story, plan.mutant);
+            if verdict.story.is_none()
+                && let Some(shrunk) =
+                    shrink::shrink(&generate::draw(seed), plan.mutant, None, Limits::default(), &shrink::bar())
+            {
+                let kept = failures::keep(&plan.failures, &shrunk, plan.mutant, &format!("sign-off, seed {seed}"));
                 verdict.replay = Some(match kept {
                     Ok(path) => failures::replay_command(&path, plan.mutant),
                     Err(error) => format!("cargo sim run --seed {seed}  (the scenario can't be written: {error})"),
                 });
-                verdict.story = Some(story);
+                verdict.story = Some(shrunk.run);
             }
             format!("seed {seed} breaks a promise after {} runs", found.runs)
         }

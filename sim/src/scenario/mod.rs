@@ -3,16 +3,21 @@
 //! A scenario is drawn from a seed ([`generate`]), or written by hand or by a failing run as TOML ([`mod@read`],
 //! [`mod@write`]); either way it determines the run completely.
 
+pub mod fault;
 pub mod generate;
 pub mod read;
+pub mod shape;
 pub mod span;
+pub mod timing;
 pub mod write;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use fault::Fault;
 pub use span::Span;
+pub use timing::TimingSpec;
 
 use crate::world::anchor::Point;
 
@@ -55,6 +60,12 @@ pub struct WorldSpec {
     pub faults_for: Span,
     /// The healed phase, in which progress is owed.
     pub healed_for: Span,
+    /// JSON pointers to the members by which signals are told apart; none: the whole body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<String>,
+    /// The times that the nodes keep to.
+    #[serde(skip_serializing_if = "TimingSpec::is_default")]
+    pub timing: TimingSpec,
 }
 
 impl Default for WorldSpec {
@@ -66,6 +77,8 @@ impl Default for WorldSpec {
             latency_max: Span::millis(4),
             faults_for: Span::secs(7 * 60),
             healed_for: Span::secs(3 * 60),
+            identity: Vec::new(),
+            timing: TimingSpec::default(),
         }
     }
 }
@@ -76,17 +89,47 @@ impl Default for WorldSpec {
 pub enum BrokerKind {
     /// Refuses a repeated client order id, and can be asked.
     Deduplicates,
+    /// Answers a repeated client order id as it answered the first, and can be asked.
+    Absorbs,
+    /// Refuses a repeated client order id for a minute and has forgotten it then; can be asked.
+    Forgets,
+    /// Refuses a repeated client order id until the order is filled, and places a second one then; so it is
+    /// declared not to deduplicate. Can be asked.
+    UntilFilled,
     /// Places whatever arrives, and can be asked.
     LooksUp,
     /// Places whatever arrives, and can't be asked.
     Blind,
 }
 
-/// One signal, and how it reaches the nodes.
+impl BrokerKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Deduplicates, Self::Absorbs, Self::Forgets, Self::UntilFilled, Self::LooksUp, Self::Blind];
+
+    /// The name as written in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deduplicates => "deduplicates",
+            Self::Absorbs => "absorbs",
+            Self::Forgets => "forgets",
+            Self::UntilFilled => "until-filled",
+            Self::LooksUp => "looks-up",
+            Self::Blind => "blind",
+        }
+    }
+
+    /// Whether a repeated client order id never places a second order.
+    pub const fn never_repeats(self) -> bool {
+        matches!(self, Self::Deduplicates | Self::Absorbs)
+    }
+}
+
+/// One signal, or a burst of them, and how it reaches the nodes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignalSpec {
-    /// Its id, unique in the scenario; it is what makes it that signal.
+    /// Its id, unique in the scenario; it is what makes it that signal. Those of a burst are `id-1`, `id-2` ...
     pub id: String,
     /// When its source first sends it.
     pub at: Span,
@@ -95,6 +138,53 @@ pub struct SignalSpec {
     /// How long after `at` it may be sent to the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_for: Option<Span>,
+    /// How many signals, all sent at once.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub burst: u32,
+    /// How often each recipient is sent it, although it was acknowledged.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub times: u32,
+    /// What its bytes are like.
+    #[serde(default, skip_serializing_if = "Form::is_well")]
+    pub form: Form,
+}
+
+/// What a signal's bytes are like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// A JSON object, the same at every recipient.
+    #[default]
+    Well,
+    /// A JSON object that says which recipient it was meant for, so that no two are alike; what it is recognised
+    /// by (`identity`) is.
+    Addressed,
+    /// Cut off in the middle: no JSON.
+    Malformed,
+    /// JSON in which one key comes twice.
+    DuplicateKey,
+}
+
+impl Form {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
+    const fn is_well(&self) -> bool {
+        matches!(self, Self::Well)
+    }
+
+    /// Whether a node must refuse it.
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::Malformed | Self::DuplicateKey)
+    }
+}
+
+impl SignalSpec {
+    /// The ids of all signals of the burst.
+    pub fn ids(&self) -> Vec<String> {
+        if self.burst == 1 {
+            return vec![self.id.clone()];
+        }
+        (1..=self.burst).map(|number| format!("{}-{number}", self.id)).collect()
+    }
 }
 
 /// One thing that goes wrong, and when.
@@ -135,152 +225,6 @@ const fn is_first(nth: &u32) -> bool {
     *nth == 1
 }
 
-/// What can go wrong. Hosts are named `n1`..., `redis`, `store`, `broker`, `source`; `@leader` is the node that
-/// the store names when the fault strikes, `@follower` the first other node that is up, `@actor` the node that
-/// reached the point.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Fault {
-    /// No packet passes between two hosts; packets are held until it heals.
-    Partition {
-        /// The two.
-        between: [String; 2],
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// No packet passes from one host to another; the other direction works.
-    OneWay {
-        /// Whose packets are held.
-        from: String,
-        /// To whom.
-        to: String,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// No packet passes between a host and all others.
-    Isolate {
-        /// Which.
-        host: String,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The process ends; its kernel closes its connections. It is started again.
-    Crash {
-        /// Which.
-        host: String,
-        /// After how long it is started again.
-        down: Span,
-    },
-    /// The machine loses its power: no connection is closed, whatever was under way is lost.
-    PowerLoss {
-        /// Which.
-        host: String,
-        /// After how long it is started again.
-        down: Span,
-    },
-    /// The process stands still, as by SIGSTOP: clocks run on, its kernel acknowledges what arrives.
-    Pause {
-        /// Which.
-        host: String,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// Only a node's lease renewals and heartbeats stand still.
-    PauseHeartbeats {
-        /// Which.
-        host: String,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The wall clock steps; forward, or back with a minus sign.
-    ClockStep {
-        /// Whose.
-        host: String,
-        /// By how much.
-        by: Span,
-    },
-    /// The clocks run fast, or slow with a minus sign.
-    ClockDrift {
-        /// Whose.
-        host: String,
-        /// By how many parts per million.
-        ppm: i64,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// Redis forgets everything.
-    RedisLosesData,
-    /// Calls to the store fail before they have any effect.
-    StoreFails {
-        /// Only those of this node.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// Calls to the store are carried out, and their replies are lost.
-    StoreLosesReplies {
-        /// Only those of this node.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// Calls to the store take longer.
-    StoreSlow {
-        /// By how much.
-        by: Span,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The broker places orders and does not answer.
-    BrokerSilent {
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The broker answers 503 and places nothing.
-    BrokerOutage {
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The broker refuses every new order for good.
-    BrokerRefuses {
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// The broker places orders and answers 500.
-    BrokerConfused {
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-    /// An operator asks a node to step down.
-    StepDown {
-        /// Which.
-        host: String,
-    },
-    /// The broker takes orders into its book late, whether or not the sender still waits.
-    BrokerLate {
-        /// By how much.
-        by: Span,
-        /// For how long.
-        #[serde(rename = "for")]
-        lasts: Span,
-    },
-}
-
 /// What a run must have shown, so that a scenario can't pass without having happened.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -315,80 +259,5 @@ impl WorldSpec {
     pub fn host_names(&self) -> Vec<String> {
         let nodes = (1..=self.nodes).map(|n| format!("n{n}"));
         nodes.chain(["redis", "store", "broker", "source"].map(str::to_owned)).collect()
-    }
-}
-
-impl Fault {
-    /// For how long it lasts; zero for what happens at once.
-    pub fn lasts(&self) -> Duration {
-        match self {
-            Self::Partition { lasts, .. }
-            | Self::OneWay { lasts, .. }
-            | Self::Isolate { lasts, .. }
-            | Self::Pause { lasts, .. }
-            | Self::PauseHeartbeats { lasts, .. }
-            | Self::ClockDrift { lasts, .. }
-            | Self::StoreFails { lasts, .. }
-            | Self::StoreLosesReplies { lasts, .. }
-            | Self::StoreSlow { lasts, .. }
-            | Self::BrokerSilent { lasts }
-            | Self::BrokerOutage { lasts }
-            | Self::BrokerRefuses { lasts }
-            | Self::BrokerConfused { lasts }
-            | Self::BrokerLate { lasts, .. } => lasts.get(),
-            Self::Crash { down, .. } | Self::PowerLoss { down, .. } => down.get(),
-            Self::ClockStep { .. } | Self::StepDown { .. } | Self::RedisLosesData => Duration::ZERO,
-        }
-    }
-
-    /// The hosts that it names.
-    pub fn hosts(&self) -> Vec<&str> {
-        match self {
-            Self::Partition { between: [a, b], .. } => vec![a, b],
-            Self::OneWay { from, to, .. } => vec![from, to],
-            Self::Isolate { host, .. }
-            | Self::Crash { host, .. }
-            | Self::PowerLoss { host, .. }
-            | Self::Pause { host, .. }
-            | Self::PauseHeartbeats { host, .. }
-            | Self::ClockStep { host, .. }
-            | Self::StepDown { host }
-            | Self::ClockDrift { host, .. } => vec![host],
-            Self::StoreFails { host, .. } | Self::StoreLosesReplies { host, .. } => {
-                host.iter().map(String::as_str).collect()
-            }
-            Self::RedisLosesData
-            | Self::StoreSlow { .. }
-            | Self::BrokerSilent { .. }
-            | Self::BrokerOutage { .. }
-            | Self::BrokerRefuses { .. }
-            | Self::BrokerConfused { .. }
-            | Self::BrokerLate { .. } => Vec::new(),
-        }
-    }
-
-    /// The name as written in scenario files.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Partition { .. } => "partition",
-            Self::OneWay { .. } => "one-way",
-            Self::Isolate { .. } => "isolate",
-            Self::Crash { .. } => "crash",
-            Self::PowerLoss { .. } => "power-loss",
-            Self::Pause { .. } => "pause",
-            Self::PauseHeartbeats { .. } => "pause-heartbeats",
-            Self::ClockStep { .. } => "clock-step",
-            Self::ClockDrift { .. } => "clock-drift",
-            Self::RedisLosesData => "redis-loses-data",
-            Self::StoreFails { .. } => "store-fails",
-            Self::StoreLosesReplies { .. } => "store-loses-replies",
-            Self::StoreSlow { .. } => "store-slow",
-            Self::BrokerSilent { .. } => "broker-silent",
-            Self::BrokerOutage { .. } => "broker-outage",
-            Self::BrokerRefuses { .. } => "broker-refuses",
-            Self::BrokerConfused { .. } => "broker-confused",
-            Self::StepDown { .. } => "step-down",
-            Self::BrokerLate { .. } => "broker-late",
-        }
     }
 }

@@ -9,10 +9,15 @@ use toml::de::{DeTable, DeValue};
 
 use crate::world::anchor::Point;
 
-use super::{Fault, FaultSpec, Scenario, Span, WorldSpec};
+use super::{Fault, FaultSpec, Form, Scenario, Span, WorldSpec};
+use crate::hosts::redis::FURTHEST_BEHIND;
 
 /// The shortest healed phase in which every promise can be kept.
 pub const LEAST_HEALED: Span = Span::secs(90);
+/// So many signals at once are more than any strategy sends.
+const MOST_IN_A_BURST: u32 = 200;
+/// So often no sender repeats what was acknowledged.
+const MOST_TIMES: u32 = 20;
 /// The longest phase that a file may ask for.
 const LONGEST_PHASE: Span = Span::secs(24 * 3600);
 
@@ -164,6 +169,17 @@ pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
         if let Some(stranger) = signal.to.iter().find(|to| !nodes.contains(to)) {
             return wrong("to", format!("there is no node {stranger:?}: name one or more of {}", nodes.join(", ")));
         }
+        if !(1..=MOST_IN_A_BURST).contains(&signal.burst) {
+            return wrong("burst", format!("a burst of {}: write 1 to {MOST_IN_A_BURST}", signal.burst));
+        }
+        if !(1..=MOST_TIMES).contains(&signal.times) {
+            return wrong("times", format!("sent {} times: write 1 to {MOST_TIMES}", signal.times));
+        }
+        if signal.form == Form::Addressed && scenario.world.identity.is_empty() {
+            let what = "bodies that differ are different signals, unless [world] says by what they are told apart: \
+                        write identity = [\"/id\"]";
+            return wrong("form", what.into());
+        }
         if signal.good_for.is_some_and(|good_for| good_for <= Span::default()) {
             return wrong("good-for", "a signal must be good for longer than 0s, or leave good-for out".into());
         }
@@ -184,6 +200,9 @@ pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
     Ok(())
 }
 
+/// What the sources write, by JSON pointer.
+const MEMBERS: [&str; 5] = ["/id", "/instrument", "/side", "/quantity", "/expires_at_ms"];
+
 fn check_world(world: &WorldSpec) -> Result<(), Impossible> {
     let wrong = |key, what| Err(Impossible { table: "world", number: 0, key, what });
     if !(1..=5).contains(&world.nodes) {
@@ -194,6 +213,16 @@ fn check_world(world: &WorldSpec) -> Result<(), Impossible> {
         let what =
             format!("latencies from {} to {}: write 1ms to 1s, the least first", world.latency_min, world.latency_max);
         return wrong("latency-max", what);
+    }
+    if let Some(stranger) = world.identity.iter().find(|pointer| !MEMBERS.contains(&pointer.as_str())) {
+        let what = format!("the sources write no {stranger:?}: name one or more of {}", MEMBERS.join(", "));
+        return wrong("identity", what);
+    }
+    if !world.identity.is_empty() && !world.identity.iter().any(|pointer| pointer == "/id") {
+        return wrong("identity", "without \"/id\" all signals would be one: add it".into());
+    }
+    if let Err(error) = world.timing.timing().check() {
+        return wrong("timing", format!("{error}"));
     }
     if world.faults_for < Span::secs(1) || world.faults_for > LONGEST_PHASE {
         return wrong("faults-for", format!("a fault phase of {}: write 1s to {LONGEST_PHASE}", world.faults_for));
@@ -255,6 +284,14 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
                     format!("nobody called {by:?} reaches points: name one of {}, broker", nodes.join(", ")),
                 ));
             }
+            let of_a_call = matches!(anchor.point, Point::Before(_));
+            if fault.is_of_a_call() && !of_a_call {
+                let what = format!(
+                    "{} is done to a call: write when = {{ point = \"before-claim\" }}, or before another call",
+                    fault.name()
+                );
+                return Err(("when", what));
+            }
             let at_the_broker = anchor.point == Point::OrderBooked;
             if anchor.by.as_ref().is_some_and(|by| at_the_broker != (by == "broker")) {
                 let who = if at_the_broker { "the broker" } else { "a node" };
@@ -262,27 +299,62 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
             }
         }
     }
+    if fault.is_of_a_call() && spec.when.is_none() {
+        let what =
+            format!("{} is done to a call: write when = {{ point = \"before-claim\" }} instead of at", fault.name());
+        return Err(("at", what));
+    }
     for host in fault.hosts() {
         check_host(fault, host, spec.when.is_some(), nodes)?;
     }
     let same = match fault {
-        Fault::Partition { between: [a, b], .. } => a == b,
+        Fault::Partition { between: [a, b], .. }
+        | Fault::LateRelease { between: [a, b], .. }
+        | Fault::Reset { between: [a, b] } => a == b,
         Fault::OneWay { from, to, .. } => from == to,
         _ => false,
     };
     if same {
         return Err(("do", "a host can't be parted from itself: name two".into()));
     }
-    let instant = matches!(fault, Fault::ClockStep { .. } | Fault::StepDown { .. } | Fault::RedisLosesData);
-    if !instant && lasts <= Span::default() {
+    if !fault.is_instant() && lasts <= Span::default() {
         return Err(("do", format!("{} must last longer than 0s", fault.name())));
     }
     match fault {
         Fault::ClockDrift { ppm, .. } if ppm.abs() > 200_000 => {
             Err(("do", format!("a clock that runs {ppm} ppm fast: write -200000 to 200000")))
         }
-        Fault::StoreSlow { by, .. } | Fault::BrokerLate { by, .. } if *by <= Span::default() => {
+        Fault::StoreSlow { by, .. }
+        | Fault::BrokerLate { by, .. }
+        | Fault::BrokerHides { by, .. }
+        | Fault::RedisSlow { by, .. }
+        | Fault::LatencySpike { by, .. }
+        | Fault::CallRepeated { by }
+            if *by <= Span::default() =>
+        {
             Err(("do", "by must be longer than 0s".into()))
+        }
+        Fault::LateRelease { late, .. } if *late <= Span::default() => {
+            Err(("do", "late must be longer than 0s; without it this is a partition".into()))
+        }
+        Fault::RedisFailsOver { loses } if loses.get() > FURTHEST_BEHIND || *loses < Span::default() => {
+            Err(("do", format!("a replica that is {loses} behind: write 0s to {FURTHEST_BEHIND:?}")))
+        }
+        Fault::BrokerMisanswers { status, .. } if !(400..600).contains(status) => {
+            Err(("do", format!("{status} is no status that says that something failed: write 400 to 599")))
+        }
+        Fault::Split { groups, .. } => {
+            let mut named = BTreeSet::new();
+            if groups.len() < 2 || groups.iter().any(Vec::is_empty) {
+                Err(("do", "a network falls apart into two groups or more, none of them empty".into()))
+            } else if let Some(twice) = groups.iter().flatten().find(|host| !named.insert(*host)) {
+                Err(("do", format!("{twice} is in two groups: leave one out")))
+            } else {
+                Ok(())
+            }
+        }
+        Fault::RedisTwoMasters { hosts, .. } if hosts.is_empty() => {
+            Err(("do", format!("the second master serves nobody: name one or more of {}", nodes.join(", "))))
         }
         _ => Ok(()),
     }
@@ -291,10 +363,16 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
 /// Who may be named in which fault.
 fn check_host(fault: &Fault, host: &str, anchored: bool, nodes: &[String]) -> Result<(), (&'static str, String)> {
     let services: &[&str] = match fault {
-        Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate { .. } => {
-            &["redis", "store", "broker", "source"]
+        Fault::Partition { .. }
+        | Fault::OneWay { .. }
+        | Fault::Isolate { .. }
+        | Fault::Split { .. }
+        | Fault::LateRelease { .. }
+        | Fault::LatencySpike { .. } => &["redis", "store", "broker", "source"],
+        Fault::Reset { .. } => &["redis", "broker", "source"],
+        Fault::Refuse { .. } | Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } => {
+            &["redis", "broker"]
         }
-        Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } => &["redis", "broker"],
         Fault::ClockStep { .. } | Fault::ClockDrift { .. } => &["redis"],
         _ => &[],
     };

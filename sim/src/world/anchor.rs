@@ -1,14 +1,19 @@
 //! Named points of the protocol, by which a fault can be anchored to what happens rather than to when.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
 
+use super::calls::CallName;
 use crate::scenario::Fault;
 
 /// A point that the protocol reaches, seen at a port or at a service; never asked of a node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+///
+/// The first thirteen are the story of a signal; the last three are the boundaries of every call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Point {
     /// The lease was granted to a node that did not have it.
     LeaseGranted,
@@ -36,10 +41,16 @@ pub enum Point {
     OutcomeStored,
     /// A node is about to ask the broker for an order in doubt.
     LookupSending,
+    /// A node is about to make this call; nothing of it has left.
+    Before(CallName),
+    /// The service has carried this call out; the reply is on its way.
+    Applied(CallName),
+    /// A node has the reply to this call, and has not acted on it.
+    After(CallName),
 }
 
 impl Point {
-    /// All points, in the order in which a signal meets them.
+    /// The points of a signal's story, in the order in which it meets them.
     pub const ALL: [Self; 13] = [
         Self::LeaseGranted,
         Self::LeaseRenewed,
@@ -72,7 +83,63 @@ impl Point {
             Self::OutcomeSending => "outcome-sending",
             Self::OutcomeStored => "outcome-stored",
             Self::LookupSending => "lookup-sending",
+            Self::Before(call) => call.points()[0],
+            Self::Applied(call) => call.points()[1],
+            Self::After(call) => call.points()[2],
         }
+    }
+
+    /// The boundaries of all calls.
+    pub fn boundaries() -> impl Iterator<Item = Self> {
+        CallName::ALL.into_iter().flat_map(|call| [Self::Before(call), Self::Applied(call), Self::After(call)])
+    }
+
+    /// The call whose boundary it is.
+    pub const fn call(self) -> Option<CallName> {
+        match self {
+            Self::Before(call) | Self::Applied(call) | Self::After(call) => Some(call),
+            Self::LeaseGranted
+            | Self::LeaseRenewed
+            | Self::EpochOpened
+            | Self::SignalStored
+            | Self::ClaimSending
+            | Self::Claimed
+            | Self::OrderSending
+            | Self::BrokerConnecting
+            | Self::OrderBooked
+            | Self::OrderAnswered
+            | Self::OutcomeSending
+            | Self::OutcomeStored
+            | Self::LookupSending => None,
+        }
+    }
+}
+
+static NAMES: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| Point::ALL.into_iter().chain(Point::boundaries()).map(Point::name).collect());
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Named;
+        impl Visitor<'_> for Named {
+            type Value = Point;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a point")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Point, E> {
+                let mut all = Point::ALL.into_iter().chain(Point::boundaries());
+                all.find(|point| point.name() == name).ok_or_else(|| E::unknown_variant(name, &NAMES))
+            }
+        }
+        deserializer.deserialize_str(Named)
     }
 }
 

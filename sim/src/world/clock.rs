@@ -40,7 +40,12 @@ struct Line {
     ppm: i64,
     /// What the wall clock adds to the monotonic one, in milliseconds.
     wall_offset_ms: i64,
+    /// It stands still: the whole machine does.
+    frozen: bool,
 }
+
+/// Scenarios last two days at most.
+const LONGER_THAN_ANY_RUN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -50,7 +55,7 @@ impl HostClock {
         let mono = nanos(age);
         let wall_offset_ms = WALL_ORIGIN_MS - i64::try_from(mono / 1_000_000).unwrap_or(0);
         Self {
-            line: Mutex::new(Line { from: Duration::ZERO, mono, ppm: 0, wall_offset_ms }),
+            line: Mutex::new(Line { from: Duration::ZERO, mono, ppm: 0, wall_offset_ms, frozen: false }),
             drifts: AtomicBool::new(false),
             sleepers: Mutex::default(),
         }
@@ -67,6 +72,10 @@ impl HostClock {
     /// The first world time at which the monotonic clock reads at least `deadline`, if its rate stays.
     pub fn when(&self, deadline: Mono, at: Duration) -> Duration {
         let line = *locked(&self.line);
+        if line.frozen {
+            // Nothing rings before it thaws, and then every sleeper looks again.
+            return at + LONGER_THAN_ANY_RUN;
+        }
         let left = deadline.as_nanos().saturating_sub(line.mono_at(at));
         let rate = 1_000_000 + i128::from(line.ppm);
         let world = (i128::from(left) * 1_000_000 + rate - 1) / rate;
@@ -80,9 +89,23 @@ impl HostClock {
 
     /// Runs fast or slow from world time `at` on.
     pub fn set_rate(&self, at: Duration, ppm: i64) {
+        self.change(|line| Line { from: at, mono: line.mono_at(at), ppm, ..line });
+    }
+
+    /// Both clocks stand still from world time `at` on.
+    pub fn freeze(&self, at: Duration) {
+        self.change(|line| Line { from: at, mono: line.mono_at(at), frozen: true, ..line });
+    }
+
+    /// They go on from where they stood, and stay behind.
+    pub fn thaw(&self, at: Duration) {
+        self.change(|line| Line { from: at, frozen: false, ..line });
+    }
+
+    fn change(&self, next: impl FnOnce(Line) -> Line) {
         {
             let mut line = locked(&self.line);
-            *line = Line { from: at, mono: line.mono_at(at), ppm, ..*line };
+            *line = next(*line);
         }
         std::mem::take(&mut locked(&self.sleepers).wakers).into_values().for_each(Waker::wake);
     }
@@ -108,14 +131,19 @@ impl HostClock {
         locked(&self.sleepers).wakers.remove(&number);
     }
 
-    /// By how much it runs fast, in parts per million.
-    fn ppm(&self) -> i64 {
-        locked(&self.line).ppm
+    /// By how much it runs fast, in parts per million, and from when on: another value means that timers must
+    /// look again.
+    fn rate(&self) -> (i64, Duration) {
+        let line = locked(&self.line);
+        (line.ppm, line.from)
     }
 }
 
 impl Line {
     fn mono_at(self, at: Duration) -> u64 {
+        if self.frozen {
+            return self.mono;
+        }
         let elapsed = nanos(at.saturating_sub(self.from));
         if self.ppm == 0 {
             return self.mono + elapsed;
@@ -146,7 +174,7 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, deadline: Mono) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { clock: self.clone(), deadline, timer: None, rate: 0, number: None })
+        Box::pin(Sleep { clock: self.clone(), deadline, timer: None, rate: (0, Duration::ZERO), number: None })
     }
 }
 
@@ -156,7 +184,7 @@ struct Sleep {
     deadline: Mono,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
     /// Under which rate the timer was set.
-    rate: i64,
+    rate: (i64, Duration),
     /// Under which number the clock knows it.
     number: Option<u64>,
 }
@@ -182,7 +210,7 @@ impl Future for Sleep {
         let clock = &life.host.clock;
         loop {
             let at = world.now();
-            let rate = clock.ppm();
+            let rate = clock.rate();
             let timer = match &mut this.timer {
                 Some(timer) if this.rate == rate => timer,
                 _ => {
@@ -218,6 +246,19 @@ mod tests {
         assert_eq!(when, 110 * SECOND);
         assert!(clock.read(when).mono >= deadline);
         assert!(clock.read(when - Duration::from_micros(1)).mono < deadline);
+    }
+
+    #[test]
+    fn a_frozen_clock_stands_still_and_stays_behind() {
+        let clock = HostClock::new(SECOND);
+        let before = clock.read(10 * SECOND);
+        clock.freeze(10 * SECOND);
+        assert_eq!(clock.read(70 * SECOND), before);
+        clock.thaw(70 * SECOND);
+        let after = clock.read(71 * SECOND);
+        assert_eq!(after.mono.since(before.mono), SECOND);
+        assert_eq!(after.wall.since(before.wall), SECOND);
+        assert_eq!(clock.when(before.mono.plus(5 * SECOND), 71 * SECOND), 75 * SECOND);
     }
 
     #[test]

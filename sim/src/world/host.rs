@@ -40,6 +40,8 @@ struct State {
     lives: u64,
     /// How many reasons there are for it to be down.
     downs: u32,
+    /// Its process was asked to end.
+    leaving: bool,
 }
 
 /// One process, from its start to its crash.
@@ -121,6 +123,7 @@ impl Host {
         let life = {
             let mut state = locked(&self.state);
             state.downs += 1;
+            state.leaving = false;
             state.life.take()
         };
         if let Some(life) = life {
@@ -129,11 +132,38 @@ impl Host {
         self.ended.notify_waiters();
     }
 
-    /// Undoes one [`Host::take_down`].
+    /// Its process was asked to end: that it does is no failure, and it is not started before [`Host::bring_up`].
+    pub fn leave(&self) {
+        let mut state = locked(&self.state);
+        state.downs += 1;
+        state.leaving = true;
+    }
+
+    /// Whether the process that has just ended was asked to; its life is over then.
+    pub fn has_left(&self) -> bool {
+        let life = {
+            let mut state = locked(&self.state);
+            if !std::mem::take(&mut state.leaving) {
+                return false;
+            }
+            state.life.take()
+        };
+        if let Some(life) = life {
+            life.over.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Undoes one [`Host::take_down`] or [`Host::leave`]. Who was asked to end and has not by then is ended, as
+    /// a service manager does.
     pub fn bring_up(&self) {
         let mut state = locked(&self.state);
         state.downs = state.downs.saturating_sub(1);
+        let stubborn = if std::mem::take(&mut state.leaving) { state.life.take() } else { None };
         drop(state);
+        if let Some(life) = stubborn {
+            life.over.store(true, Ordering::Relaxed);
+        }
         self.ended.notify_waiters();
     }
 

@@ -10,10 +10,12 @@
 //! - [`trace`] hashes every packet, step, commit and fault, so that a leak shows as another hash.
 
 pub mod anchor;
+pub mod calls;
 pub mod clock;
 pub mod engine;
 pub mod host;
 pub mod net;
+pub mod resets;
 pub mod rng;
 pub mod stream;
 pub mod trace;
@@ -38,6 +40,8 @@ pub struct World {
     drive: Drive,
     /// The network between the hosts.
     pub net: Net,
+    /// The connections that can be reset.
+    pub resets: resets::Resets,
     hosts: Vec<Arc<Host>>,
     trace: Mutex<Trace>,
     anchors: Mutex<Anchors>,
@@ -64,6 +68,7 @@ impl World {
         Arc::new(Self {
             drive,
             net,
+            resets: resets::Resets::default(),
             hosts,
             trace: Mutex::new(Trace::new(keep_story)),
             anchors: Mutex::new(Anchors::default()),

@@ -25,6 +25,9 @@ pub struct Latency {
     pub most_ms: u64,
 }
 
+/// Until when a healed direction keeps what it held, and to which connections, by their ports, it belongs.
+pub(super) type Late = (Duration, BTreeSet<(u16, u16)>);
+
 /// What becomes of packets in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Way {
@@ -59,6 +62,12 @@ struct State {
     held: BTreeMap<(usize, usize), Vec<Packet>>,
     /// Hosts whose wires are dead.
     cut: BTreeSet<usize>,
+    /// By how much packets to and from a host take longer now.
+    spikes: BTreeMap<usize, Vec<Duration>>,
+    /// Until when a healed direction still keeps what it held, and whatever follows on the same connections.
+    late: BTreeMap<(usize, usize), Late>,
+    /// How many reasons there are for a host to refuse connections.
+    refusing: BTreeMap<usize, u32>,
     collected: Vec<Packet>,
 }
 
@@ -78,6 +87,9 @@ impl Net {
             blocked: BTreeMap::new(),
             held: BTreeMap::new(),
             cut: BTreeSet::new(),
+            spikes: BTreeMap::new(),
+            late: BTreeMap::new(),
+            refusing: BTreeMap::new(),
             collected: Vec::new(),
         };
         let net = Self { guard, poked: Notify::new(), healed: Notify::new(), state: Mutex::new(state) };
@@ -156,6 +168,12 @@ impl Net {
 
     /// Undoes one [`Net::block`]; what was held goes on its way.
     pub fn unblock(&self, world: &World, from: usize, to: usize) {
+        self.release(world, from, to, Duration::ZERO);
+    }
+
+    /// Undoes one [`Net::block`]; what was held, and all that follows on the connections that it belongs to,
+    /// arrives no sooner than `late` from now, while new connections work at once.
+    pub fn release(&self, world: &World, from: usize, to: usize, late: Duration) {
         {
             let mut state = locked(&self.state);
             let count = state.blocked.entry((from, to)).or_default();
@@ -164,7 +182,12 @@ impl Net {
                 return;
             }
             let now = world.now();
-            for packet in state.held.remove(&(from, to)).unwrap_or_default() {
+            let held = state.held.remove(&(from, to)).unwrap_or_default();
+            if !late.is_zero() {
+                let connections = held.iter().filter_map(ports).collect();
+                state.late.insert((from, to), (now + late, connections));
+            }
+            for packet in held {
                 state.depart(now, packet);
             }
         }
@@ -201,7 +224,20 @@ impl Net {
     /// Whether any direction may be anything but open.
     pub fn is_troubled(&self) -> bool {
         let state = locked(&self.state);
-        !state.cut.is_empty() || state.blocked.values().any(|count| *count > 0)
+        !state.cut.is_empty()
+            || state.blocked.values().any(|count| *count > 0)
+            || state.spikes.values().any(|spikes| !spikes.is_empty())
+    }
+
+    /// Until when a healed direction keeps what it held, if it ever does.
+    pub fn late_until(&self, from: usize, to: usize) -> Option<Duration> {
+        locked(&self.state).late.get(&(from, to)).map(|(until, _)| *until)
+    }
+
+    /// By how much packets between two hosts take longer now.
+    pub fn slowness(&self, a: usize, b: usize) -> Duration {
+        let state = locked(&self.state);
+        state.spike(a) + state.spike(b)
     }
 
     /// How long packets travel.
@@ -209,23 +245,58 @@ impl Net {
         locked(&self.state).latency
     }
 
+    /// Packets to and from that host take so much longer.
+    pub fn slow_down(&self, host: usize, by: Duration) {
+        locked(&self.state).spikes.entry(host).or_default().push(by);
+    }
+
+    /// Undoes one [`Net::slow_down`].
+    pub fn speed_up(&self, host: usize, by: Duration) {
+        let mut state = locked(&self.state);
+        let spikes = state.spikes.entry(host).or_default();
+        if let Some(at) = spikes.iter().position(|spike| *spike == by) {
+            spikes.remove(at);
+        }
+    }
+
+    /// Nothing listens at that host any more.
+    pub fn refuse(&self, host: usize) {
+        *locked(&self.state).refusing.entry(host).or_default() += 1;
+    }
+
+    /// Undoes one [`Net::refuse`].
+    pub fn admit(&self, host: usize) {
+        let mut state = locked(&self.state);
+        let count = state.refusing.entry(host).or_default();
+        *count = count.saturating_sub(1);
+    }
+
+    /// Whether nothing listens at that host.
+    pub fn refuses(&self, host: usize) -> bool {
+        locked(&self.state).refusing.get(&host).is_some_and(|count| *count > 0)
+    }
+
     /// The way of something that is no TCP stream (a call to the store) from host to host: held while the
     /// direction is blocked, lost (never ready) when a wire is dead.
     pub async fn travel(&self, world: &World, from: usize, to: usize) {
+        let mut was_held = false;
         loop {
-            let (held, lost, latency) = {
+            let (held, lost, latency, late) = {
                 let mut state = locked(&self.state);
                 let lost = state.cut.contains(&from) || state.cut.contains(&to);
-                (state.is_blocked(from, to), lost, state.draw())
+                let late = state.late.get(&(from, to)).map(|(until, _)| *until).filter(|_| was_held);
+                (state.is_blocked(from, to), lost, state.draw(from, to), late)
             };
             if lost {
                 return std::future::pending().await;
             }
             if held {
+                was_held = true;
                 self.healed.notified().await;
                 continue;
             }
-            world.sleep_until(world.now() + latency).await;
+            let arrival = world.now() + latency;
+            world.sleep_until(late.map_or(arrival, |late| late.max(arrival))).await;
             return;
         }
     }
@@ -236,8 +307,19 @@ impl State {
         self.blocked.get(&(from, to)).is_some_and(|count| *count > 0)
     }
 
-    fn draw(&mut self) -> Duration {
-        Duration::from_millis(self.rng.between(self.latency.least_ms, self.latency.most_ms))
+    fn draw(&mut self, from: usize, to: usize) -> Duration {
+        let drawn = Duration::from_millis(self.rng.between(self.latency.least_ms, self.latency.most_ms));
+        drawn + self.spike(from) + self.spike(to)
+    }
+
+    fn spike(&self, host: usize) -> Duration {
+        self.spikes.get(&host).and_then(|spikes| spikes.iter().max()).copied().unwrap_or_default()
+    }
+
+    /// The instant before which nothing arrives on a connection whose packets are late.
+    fn late_until(&self, from: usize, to: usize, packet: &Packet) -> Option<Duration> {
+        let (until, connections) = self.late.get(&(from, to))?;
+        ports(packet).is_some_and(|ports| connections.contains(&ports)).then_some(*until)
     }
 
     fn depart(&mut self, now: Duration, packet: Packet) {
@@ -252,10 +334,19 @@ impl State {
         // An acknowledgement alone tells an application nothing; when nothing is under way that it could
         // overtake it arrives at once, which halves the events of a run.
         let idle = self.last.get(&(from, to)).is_none_or(|last| *last <= now);
-        let latency = if idle && is_bare_acknowledgement(&packet) { Duration::ZERO } else { self.draw() };
-        let last = self.last.entry((from, to)).or_default();
-        *last = (*last).max(now + latency);
-        self.flying.insert((*last, self.departures), packet);
+        let spiked = !(self.spike(from) + self.spike(to)).is_zero();
+        let at_once = idle && !spiked && is_bare_acknowledgement(&packet);
+        let latency = if at_once { Duration::ZERO } else { self.draw(from, to) };
+        // Late connections keep their own order and hold up nobody else's.
+        let arrival = match self.late_until(from, to, &packet).filter(|until| *until > now) {
+            Some(until) => until,
+            None => {
+                let last = self.last.entry((from, to)).or_default();
+                *last = (*last).max(now + latency);
+                *last
+            }
+        };
+        self.flying.insert((arrival, self.departures), packet);
         self.departures += 1;
     }
 }
@@ -267,6 +358,14 @@ fn is_bare_acknowledgement(packet: &Packet) -> bool {
             segment.payload.is_empty() && flags.ack && !flags.syn && !flags.fin && !flags.rst
         }
         Transport::Udp(_) => false,
+    }
+}
+
+/// The two ends of the connection that a packet belongs to.
+fn ports(packet: &Packet) -> Option<(u16, u16)> {
+    match &packet.payload {
+        Transport::Tcp(segment) => Some((segment.src_port, segment.dst_port)),
+        Transport::Udp(_) => None,
     }
 }
 

@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::engine::Engine;
 use super::engine::wire::{Door, Wire};
 use super::host::Life;
-use super::{World, address};
+use super::resets::Fate;
+use super::{World, address, host_at};
 
 /// A read of at least so many bytes may open the window so far that the peer must be told.
 const WINDOW_NEWS: usize = 4 * 1024;
@@ -25,21 +26,32 @@ const WINDOW_NEWS: usize = 4 * 1024;
 pub struct LifeStream {
     world: Arc<World>,
     life: Arc<Life>,
+    peer: usize,
+    fate: Option<Arc<Fate>>,
     inner: Option<Wire>,
 }
 
 impl LifeStream {
-    fn new(world: Arc<World>, life: Arc<Life>, inner: Wire) -> Self {
-        Self { world, life, inner: Some(inner) }
+    fn new(world: Arc<World>, life: Arc<Life>, peer: usize, inner: Wire) -> Self {
+        let fate = world.resets.watch(life.host.at, peer);
+        Self { world, life, peer, fate, inner: Some(inner) }
+    }
+
+    /// The host at the other end.
+    pub fn peer(&self) -> usize {
+        self.peer
     }
 
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut Wire>, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+        poll: impl FnOnce(Pin<&mut Wire>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if !self.life.poll_running(cx) {
             return Poll::Pending;
+        }
+        if self.fate.as_ref().is_some_and(|fate| fate.poll(cx)) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         self.life.host.enter();
         let inner = self.inner.as_mut().expect("a stream has its socket until it is dropped");
@@ -136,9 +148,16 @@ impl Connect for SimConnect {
             let (name, port) = peer.rsplit_once(':').ok_or_else(unknown)?;
             let host = self.world.host(name).ok_or_else(unknown)?;
             let port: u16 = port.parse().map_err(|_| unknown())?;
+            let here = self.life.host.at;
+            if self.world.net.refuses(host.at) {
+                self.world.net.travel(&self.world, here, host.at).await;
+                self.world.net.travel(&self.world, host.at, here).await;
+                self.life.running().await;
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             let address = SocketAddr::new(address(host.at), port_of_life(&self.world, port, host.lives()));
-            let (world, from) = (Arc::clone(&self.world), self.life.host.at);
-            let connecting = async move { Wire::connect(&world, from, address).await };
+            let world = Arc::clone(&self.world);
+            let connecting = async move { Wire::connect(&world, here, address).await };
             let mut connecting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), connecting);
             let stream = poll_fn(|cx| {
                 let connected = Pin::new(&mut connecting).poll(cx);
@@ -147,7 +166,8 @@ impl Connect for SimConnect {
                 connected
             })
             .await?;
-            Ok(Box::new(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream)) as Box<dyn Stream>)
+            let stream = LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), host.at, stream);
+            Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
 }
@@ -188,8 +208,9 @@ impl LifeListener {
     pub async fn accept(&self) -> io::Result<LifeStream> {
         let inner = self.inner.as_ref().expect("a listener has its socket until it is dropped");
         let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
-        let stream = accepting.await?;
-        Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), stream))
+        let (stream, from) = accepting.await?;
+        let peer = host_at(from.ip()).expect("connections are between hosts of this world");
+        Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), peer, stream))
     }
 }
 

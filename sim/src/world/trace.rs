@@ -50,6 +50,7 @@ pub struct Trace {
     pending: Vec<u8>,
     keep_story: bool,
     story: Vec<Line>,
+    points: Vec<(Duration, Point, usize)>,
 }
 
 /// Hash input is gathered up to this many bytes.
@@ -58,7 +59,8 @@ const CHUNK: usize = 4096;
 impl Trace {
     /// An empty trace; without a story only the hash is kept.
     pub fn new(keep_story: bool) -> Self {
-        Self { digest: Sha256::new(), pending: Vec::with_capacity(CHUNK * 2), keep_story, story: Vec::new() }
+        let pending = Vec::with_capacity(CHUNK * 2);
+        Self { digest: Sha256::new(), pending, keep_story, story: Vec::new(), points: Vec::new() }
     }
 
     /// Makes `what` part of the hash.
@@ -74,6 +76,19 @@ impl Trace {
         if self.keep_story {
             self.story.push(Line { at, host, what });
         }
+    }
+
+    /// Makes a point that `host` reached part of the hash, and of what is kept beside the story.
+    pub fn reach(&mut self, at: Duration, host: usize, point: Point) {
+        self.mix(at, host, &point);
+        if self.keep_story {
+            self.points.push((at, point, host));
+        }
+    }
+
+    /// The points that were reached, when, and by which host; none without a story.
+    pub fn points(&self) -> &[(Duration, Point, usize)] {
+        &self.points
     }
 
     /// The story so far.

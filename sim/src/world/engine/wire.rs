@@ -74,7 +74,7 @@ pub(in crate::world) enum Door {
     /// Of `turmoil`: connections that its kernel has taken and the process has not.
     Turmoil {
         /// In order of arrival.
-        backlog: Mutex<mpsc::UnboundedReceiver<turmoil::net::TcpStream>>,
+        backlog: Mutex<mpsc::UnboundedReceiver<(turmoil::net::TcpStream, SocketAddr)>>,
         /// The kernel's part.
         kernel: tokio::task::JoinHandle<()>,
     },
@@ -90,8 +90,8 @@ impl Door {
                 let (taken, backlog) = mpsc::unbounded_channel();
                 // A kernel completes handshakes while the process stands still; there, `accept` does.
                 let kernel = tokio::spawn(async move {
-                    while let Ok((stream, _)) = listener.accept().await {
-                        if taken.send(stream).is_err() {
+                    while let Ok(connection) = listener.accept().await {
+                        if taken.send(connection).is_err() {
                             return;
                         }
                     }
@@ -101,13 +101,15 @@ impl Door {
         }
     }
 
-    /// The next connection.
-    pub(in crate::world) async fn accept(&self) -> io::Result<Wire> {
+    /// The next connection, and whose it is.
+    pub(in crate::world) async fn accept(&self) -> io::Result<(Wire, SocketAddr)> {
         match self {
-            Self::Jumping(listener) => listener.accept().await.map(|(stream, _)| Wire::Jumping(stream)),
+            Self::Jumping(listener) => listener.accept().await.map(|(stream, from)| (Wire::Jumping(stream), from)),
             Self::Turmoil { backlog, .. } => {
-                let stream = poll_fn(|cx| locked(backlog).poll_recv(cx)).await;
-                stream.map(Wire::Turmoil).ok_or_else(|| io::ErrorKind::NotConnected.into())
+                let taken = poll_fn(|cx| locked(backlog).poll_recv(cx)).await;
+                taken
+                    .map(|(stream, from)| (Wire::Turmoil(stream), from))
+                    .ok_or_else(|| io::ErrorKind::NotConnected.into())
             }
         }
     }

@@ -1,0 +1,279 @@
+//! Operators are told when, and only when, there is something to be told, and loudly enough. Compares the notices
+//! of each process with what its ports told it, with the store's commits and with the world.
+//!
+//! Due:
+//! - a process that the store tells that a signal is settled says so, at once;
+//! - a process that the store tells that its epoch is open says that it leads, at once, or that it gave up;
+//! - nobody acts as a leader, or vacates, unannounced;
+//! - a deposed leader that lives says so within the longest of its deadlines.
+//!
+//! Only when due:
+//! - a state that is told of a signal was committed; an epoch that is told was opened for who tells it; a loss is
+//!   told once, by who said that it leads; a split was there to be seen; a port failed only if something was wrong
+//!   not long ago; the store went back only if it did.
+//!
+//! Not promised by the system, and so not due: a settlement whose author ended, or lost leadership, before the
+//! store's answer reached it. The store knows, nobody says so, and the next leader does not look at what is
+//! settled ([`Alerts::untold`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate_protocol::notice::Severity;
+use oncegate_protocol::{Epoch, Fingerprint, Notice, SignalState, StoreCall, StoreReply};
+
+use super::Violation;
+use super::bounds::Bounds;
+use super::scene::Scene;
+use super::weather::Weather;
+use crate::world::host::Life;
+
+/// The oracle's name.
+pub const NAME: &str = "alerts";
+
+/// One process: its host's place, and which life of it.
+type Process = (usize, u64);
+
+/// Sees every notice, every answer of the store, and every commit.
+#[derive(Default)]
+pub struct Alerts {
+    owed: Vec<Owed>,
+    /// Who leads by its own word, and since when another epoch is open.
+    leads: BTreeMap<Process, Leads>,
+    holders: BTreeMap<Epoch, String>,
+    announced: BTreeSet<String>,
+    /// When each process last said that it gave something up.
+    gave_up: BTreeMap<Process, Duration>,
+    committed: BTreeSet<(Fingerprint, SignalState)>,
+    told_of: BTreeSet<(Fingerprint, SignalState)>,
+    /// When lease and store last did not agree.
+    disagreed: Option<Duration>,
+    pub(super) violations: Vec<Violation>,
+}
+
+struct Owed {
+    at: Duration,
+    asked: Duration,
+    life: Arc<Life>,
+    what: What,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    /// That the signal is settled. Whether whoever asked goes on with it when it leads no more.
+    Settled(Fingerprint, SignalState, bool),
+    /// That it leads.
+    Leads(Epoch),
+}
+
+struct Leads {
+    epoch: Epoch,
+    life: Arc<Life>,
+    deposed: Option<Duration>,
+}
+
+fn process(life: &Life) -> Process {
+    (life.host.at, life.number)
+}
+
+/// How loudly it must be told at least: as the brief for operators has it.
+fn least_severity(notice: &Notice) -> Severity {
+    match notice {
+        Notice::Settled { state: SignalState::Quarantined, .. } | Notice::EpochWentBack { .. } => Severity::Critical,
+        Notice::Settled { state: SignalState::Failed | SignalState::Expired, .. }
+        | Notice::BecameLeader { .. }
+        | Notice::LostLeadership { .. }
+        | Notice::SplitBrain { .. }
+        | Notice::Fenced { .. }
+        | Notice::InDoubt { .. } => Severity::Error,
+        Notice::GaveUpLease { .. } | Notice::PortFailed { .. } | Notice::NotSent { .. } => Severity::Warning,
+        Notice::Settled { .. } | Notice::Sending { .. } => Severity::Info,
+    }
+}
+
+impl Alerts {
+    // ---- what was outwardly so
+
+    /// The store carried a call out.
+    pub fn committed(&mut self, call: &StoreCall, reply: &StoreReply) {
+        match (call, reply) {
+            (
+                StoreCall::RecordOutcome { fingerprint, .. }
+                | StoreCall::Conclude { fingerprint, .. }
+                | StoreCall::Resolve { fingerprint, .. },
+                StoreReply::State(Some(state)),
+            ) => {
+                self.committed.insert((*fingerprint, *state));
+            }
+            (StoreCall::OpenEpoch { holder, .. }, StoreReply::Opened(epoch)) => {
+                self.holders.insert(*epoch, holder.as_str().to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// The store's answer to what was asked then has reached who asked.
+    pub fn answered(&mut self, at: Duration, asked: Duration, life: &Arc<Life>, call: &StoreCall, reply: &StoreReply) {
+        self.collect(at);
+        let what = match (call, reply) {
+            (StoreCall::RecordOutcome { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+                What::Settled(*fingerprint, *state, true)
+            }
+            (StoreCall::Conclude { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+                What::Settled(*fingerprint, *state, false)
+            }
+            (StoreCall::OpenEpoch { .. }, StoreReply::Opened(epoch)) => What::Leads(*epoch),
+            _ => return,
+        };
+        self.owed.push(Owed { at, asked, life: Arc::clone(life), what });
+    }
+
+    /// A process sets out to `act` as `holder`.
+    pub fn acts(&mut self, at: Duration, act: &str, holder: &str) {
+        if !self.announced.contains(holder) {
+            let what = format!("{holder} sets out to {act}, and has not said that it leads");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    /// A process sets out to vacate its epoch.
+    pub fn vacates(&mut self, at: Duration, life: &Life, epoch: Epoch) {
+        if self.leads.get(&process(life)).is_some_and(|leads| leads.epoch == epoch) {
+            let what = format!("{} vacates epoch {epoch}, and has not said that it leads no more", life.host.name);
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    /// The world as it is now.
+    pub fn look(&mut self, at: Duration, scene: &Scene, weather: &Weather, bounds: &Bounds) {
+        self.collect(at);
+        if scene.lease != scene.store {
+            self.disagreed = Some(at);
+        }
+        let mut late = Vec::new();
+        self.leads.retain(|_, leads| {
+            if leads.life.is_over() {
+                return false;
+            }
+            if scene.epoch > leads.epoch {
+                leads.deposed.get_or_insert(at);
+            }
+            let Some(deposed) = leads.deposed else { return true };
+            // A process that stands still tells when it goes on.
+            let Some(well) = weather.host_well_since(leads.life.host.at) else { return true };
+            let owed = (deposed + bounds.deposed_tells()).max(well + super::bounds::LOOK);
+            if at > owed {
+                let name = &leads.life.host.name;
+                let newest = scene.epoch;
+                late.push(format!("{name} has not said that epoch {} is over, and {newest} is open", leads.epoch));
+            }
+            at <= owed
+        });
+        self.violations.extend(late.into_iter().map(|what| Violation { oracle: NAME, at, what }));
+    }
+
+    // ---- what was told
+
+    /// A process tells operators something.
+    pub fn told(&mut self, at: Duration, life: &Arc<Life>, notice: &Notice, weather: &Weather, bounds: &Bounds) {
+        self.collect(at);
+        let by = process(life);
+        let mut wrong = None;
+        match notice {
+            Notice::BecameLeader { epoch, holder } => {
+                if self.holders.get(epoch).map(String::as_str) != Some(holder.as_str()) {
+                    wrong = Some("the store has not opened that epoch for it");
+                }
+                self.pay(by, What::Leads(*epoch));
+                self.announced.insert(holder.as_str().to_owned());
+                self.leads.insert(by, Leads { epoch: *epoch, life: Arc::clone(life), deposed: None });
+            }
+            Notice::LostLeadership { epoch, .. } => {
+                self.gave_up.insert(by, at);
+                if self.leads.remove(&by).is_none_or(|leads| leads.epoch != *epoch) {
+                    wrong = Some("it had not said that it leads");
+                }
+            }
+            Notice::GaveUpLease { .. } => {
+                self.gave_up.insert(by, at);
+            }
+            Notice::Settled { fingerprint, state, .. } => {
+                self.told_of.insert((*fingerprint, *state));
+                self.owed.retain(|owed| {
+                    let settled = matches!(owed.what, What::Settled(f, s, _) if f == *fingerprint && s == *state);
+                    !(settled && process(&owed.life) == by)
+                });
+                if !self.committed.contains(&(*fingerprint, *state)) {
+                    wrong = Some("the store has never said so");
+                }
+            }
+            Notice::SplitBrain { .. } => {
+                // It looks at the lease and at the store, one after the other, and tells after the grace at the latest.
+                let timing = &bounds.timing;
+                let window = timing.split_brain_grace + timing.lease_timeout + timing.store_timeout + bounds.compares();
+                let well = weather.host_well_since(life.host.at).is_some_and(|well| well + window <= at);
+                if well && self.disagreed.is_none_or(|then| then + window < at) {
+                    wrong = Some("lease and store have named the same");
+                }
+            }
+            Notice::PortFailed { .. } => {
+                if weather.quiet_since().is_some_and(|quiet| quiet + bounds.settles() < at) {
+                    wrong = Some("nothing has been wrong for long");
+                }
+            }
+            Notice::Fenced { own, newest } => {
+                let opened = self.holders.last_key_value().is_some_and(|(last, _)| newest <= last);
+                if !opened || newest < own {
+                    wrong = Some("no such epoch has been opened");
+                }
+            }
+            Notice::EpochWentBack { .. } => {
+                let stable = weather.place("store").is_none_or(|store| weather.never_touched(store));
+                if stable {
+                    wrong = Some("the store has lost nothing");
+                }
+            }
+            Notice::Sending { .. } | Notice::NotSent { .. } | Notice::InDoubt { .. } => {}
+        }
+        let name = &life.host.name;
+        if let Some(wrong) = wrong {
+            let what = format!("{name} says \"{notice}\", and {wrong}");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+        let (is, least) = (notice.severity(), least_severity(notice));
+        if is < least {
+            let what = format!("{name} says \"{notice}\" as {is:?}, and it is {least:?} at least");
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    fn pay(&mut self, by: Process, what: What) {
+        self.owed.retain(|owed| owed.what != what || process(&owed.life) != by);
+    }
+
+    /// What was owed at an instant that is over is late.
+    fn collect(&mut self, now: Duration) {
+        let (late, owed) = std::mem::take(&mut self.owed).into_iter().partition(|owed| owed.at < now);
+        self.owed = owed;
+        for Owed { at, asked, life, what } in late {
+            let gave_up = self.gave_up.get(&process(&life)).is_some_and(|gave_up| *gave_up >= asked);
+            let what = match what {
+                _ if life.is_over() => continue,
+                What::Settled(_, _, false) | What::Leads(_) if gave_up => continue,
+                What::Settled(fingerprint, state, _) => {
+                    format!("{} knows that {fingerprint:?} is {}, and does not say so", life.host.name, state.name())
+                }
+                What::Leads(epoch) => format!("{} leads, epoch {epoch}, and does not say so", life.host.name),
+            };
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
+    /// The signals of these that are quarantined without anybody ever having been told: a gap of the system, not
+    /// held against a run.
+    pub fn untold(&self, quarantined: impl IntoIterator<Item = Fingerprint>) -> Vec<Fingerprint> {
+        let told = |fingerprint: &Fingerprint| self.told_of.contains(&(*fingerprint, SignalState::Quarantined));
+        quarantined.into_iter().filter(|fingerprint| !told(fingerprint)).collect()
+    }
+}
