@@ -257,6 +257,16 @@ async fn a_key_without_expiry_is_held_until_further_notice(arm: &Arm, key: &str)
     assert_held(lease.call(LeaseCall::Read).await, "a", LONG);
 }
 
+async fn a_lease_that_was_evicted_is_anybodys(arm: &Arm, key: &str) {
+    let (ours, theirs, mut raw) = (arm.lease(key), arm.lease(key), arm.raw().await);
+    assert_eq!(ours.call(acquire("a", LONG)).await, GRANTED);
+    raw.expect(&["DEL", key], ":1\r\n").await;
+    assert_eq!(ours.call(renew("a", LONG)).await, FREE);
+    assert_eq!(theirs.call(acquire("b", LONG)).await, GRANTED);
+    assert_held(ours.call(renew("a", LONG)).await, "b", LONG);
+    assert_held(ours.call(release("a")).await, "b", LONG);
+}
+
 async fn a_lease_that_outlasts_every_ttl_is_cut_by_who_contends(arm: &Arm, key: &str) {
     let (lease, mut raw) = (arm.lease(key), arm.raw().await);
     // As after a step back of the server's clock.
@@ -469,6 +479,7 @@ const PROBES: &[(&str, Probe)] = probes![
     a_release_is_heard_by_those_who_listen,
     a_key_of_another_type_is_an_error_and_no_more,
     a_key_without_expiry_is_held_until_further_notice,
+    a_lease_that_was_evicted_is_anybodys,
     a_lease_that_outlasts_every_ttl_is_cut_by_who_contends,
     a_strange_value_is_somebody_else,
     the_scripts_answer_in_these_bytes,

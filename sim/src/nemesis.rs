@@ -225,7 +225,7 @@ impl Nemesis {
             let (handle, reason) = (handle.clone(), "seen in the broker's book".to_owned());
             self.world.tell(node, What::Fault(format!("an operator says of {:?}: {resolution:?}", record.fingerprint)));
             self.world.spawn(async move {
-                // The operator looks at the signal itself, later.
+                // Taken or not, the store shows it.
                 let _ = handle.resolve(record.fingerprint, resolution, attempts, reason).await;
             });
         }
@@ -509,7 +509,7 @@ impl Nemesis {
                 let by = world.now().saturating_sub(since);
                 world.hosts()[host].clock.thaw(world.now());
                 world.hosts()[host].resume();
-                world.judge().leader_acts.clock_stood_still(&world.hosts()[host].name, by);
+                world.judge().clocks_stood_still(world.now(), &world.hosts()[host].name, by);
                 (host, format!("{} goes on, its clocks {:.1}s behind", self.name(host), by.as_secs_f64()))
             }
             Undo::JoinMasters => {

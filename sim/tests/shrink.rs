@@ -112,7 +112,7 @@ fn a_story_that_is_told_wrongly_stays_whole() {
 fn what_is_kept_reads_back_and_ends_with_its_command() {
     let small = shrunk(&first_failure(1, Some("at-most-once")), "at-most-once");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shrunk");
-    let path = failures::keep(&folder, &small, MUTANT, "a test").unwrap();
+    let path = failures::keep_shrunk(&folder, &small, MUTANT, "a test").unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let story: Vec<_> = text.lines().take_while(|line| line.starts_with('#')).collect();
     assert!(story[0].starts_with("# at-most-once is broken, with the planted bug check-then-act: signal S1 was"));

@@ -1,4 +1,5 @@
 //! A real `redis-server` of one's own: a free port on loopback, a temporary folder, ended by its own handle.
+#![allow(dead_code)] // Each test binary uses what it needs of it.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ pub(crate) struct RedisServer {
     process: Child,
     /// Where it listens.
     pub(crate) peer: String,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl RedisServer {
@@ -21,25 +22,52 @@ impl RedisServer {
         let data = TempDir::new().unwrap();
         // Free a moment ago; should somebody be faster, the server ends and the wait below says so.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(data.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let mut server = Self { process, peer: format!("127.0.0.1:{port}"), _data: data };
+        let peer = format!("127.0.0.1:{port}");
+        let mut server = Self { process: spawn(&peer, &data), peer, data };
+        server.listens().await;
+        server
+    }
+
+    /// Starts another where the one that was killed listened, empty.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = spawn(&self.peer, &self.data);
+        self.listens().await;
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    async fn listens(&mut self) {
         let clock = SystemClock;
         for _ in 0..250 {
-            if TcpConnect.connect(&server.peer).await.is_ok() {
-                return server;
+            if TcpConnect.connect(&self.peer).await.is_ok() {
+                return;
             }
-            assert_eq!(server.process.try_wait().unwrap(), None, "redis-server has ended");
+            assert_eq!(self.process.try_wait().unwrap(), None, "redis-server has ended");
             clock.sleep_until(clock.now().mono.plus(Duration::from_millis(20))).await;
         }
-        panic!("redis-server does not listen on {}", server.peer);
+        panic!("redis-server does not listen on {}", self.peer);
     }
+}
+
+fn spawn(peer: &str, data: &TempDir) -> Child {
+    let (host, port) = peer.rsplit_once(':').unwrap();
+    Command::new("redis-server")
+        .args(["--port", port, "--bind", host, "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(data.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed")
 }
 
 impl Drop for RedisServer {

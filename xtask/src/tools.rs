@@ -17,12 +17,13 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 2] = [
+const TOOLS: [Tool; 3] = [
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
         packages: "redis-server",
     },
+    Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
 ];
 

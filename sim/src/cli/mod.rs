@@ -144,7 +144,7 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
 }
 
 fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> Result<String, read::BadInput> {
-    let path = failures::keep(folder, shrunk, mutant, found).map_err(|error| read::BadInput {
+    let path = failures::keep_shrunk(folder, shrunk, mutant, found).map_err(|error| read::BadInput {
         file: folder.display().to_string(),
         line: None,
         what: format!("the failing scenario can't be written: {error}; name another folder"),

@@ -108,10 +108,7 @@ impl Nodes {
     pub fn shut_down(&self, world: &World, at: usize) {
         if let Some((_, handle)) = locked(&self.0).get(&at) {
             let handle = handle.clone();
-            world.spawn(async move {
-                // When it has ended is seen at the host.
-                let _ = handle.shut_down().await;
-            });
+            world.spawn(async move { handle.shut_down().await });
         }
     }
 

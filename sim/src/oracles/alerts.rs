@@ -129,6 +129,13 @@ impl Alerts {
         self.owed.push(Owed { at, asked, life: Arc::clone(life), what });
     }
 
+    /// The clocks of that host stood still, and go on now: its deadlines for noticing run from here.
+    pub fn clock_stood_still(&mut self, at: Duration, host: &str) {
+        for leads in self.leads.values_mut().filter(|leads| leads.life.host.name == host) {
+            leads.deposed = leads.deposed.map(|_| at);
+        }
+    }
+
     /// A process sets out to `act` as `holder`.
     pub fn acts(&mut self, at: Duration, act: &str, holder: &str) {
         if !self.announced.contains(holder) {

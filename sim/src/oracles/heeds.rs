@@ -58,6 +58,12 @@ impl Heeds {
         }
     }
 
+    /// The clocks of that host stood still for so long: so much longer may the store have heard nothing of it.
+    pub fn clock_stood_still(&mut self, host: &str, lasted: Duration) {
+        let own = self.heard.iter_mut().filter(|(holder, _)| holder.split(':').next() == Some(host));
+        own.for_each(|(_, heard)| *heard += lasted);
+    }
+
     /// A process sets out to `act` as `holder`.
     pub fn acts(&mut self, at: Duration, act: &str, holder: &str, bounds: &Bounds) {
         if let Some((refused, why)) = self.refused.get(holder)

@@ -69,6 +69,14 @@ impl Judge {
         self.see(at);
     }
 
+    /// The clocks of that host stood still for so long, and go on now: whatever it has to have done by its own clock
+    /// it has so much longer for.
+    pub fn clocks_stood_still(&mut self, at: Duration, host: &str, lasted: Duration) {
+        self.leader_acts.clock_stood_still(host, lasted);
+        self.heeds.clock_stood_still(host, lasted);
+        self.alerts.clock_stood_still(at, host);
+    }
+
     // ---- the world, now and then
 
     /// The lease names that holder now.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Run;
 use super::shrink::Shrunk;
 use crate::mutants::Mutant;
 use crate::report::narrative::named;
@@ -15,21 +16,44 @@ const WIDTH: usize = 110;
 /// Where failures are kept unless told otherwise.
 pub const FOLDER: &str = "failures";
 
+/// Writes the scenario of a failing run as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn keep(folder: &Path, scenario: &Scenario, run: &Run, mutant: Option<Mutant>) -> io::Result<PathBuf> {
+    write_file(folder, scenario, mutant, |path| {
+        let mut broken = String::from("Found by a sweep.");
+        for violation in &run.violations {
+            broken.push_str(&format!("\n{}: {}", violation.oracle, named(run, &violation.what)));
+        }
+        format!("{broken}\n\n{}", replay_command(path, mutant))
+    })
+}
+
 /// Writes the smallest form of a failure, with its story at the head; `found` says where it comes from, and the
 /// last line of the story is the command that replays it.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> io::Result<PathBuf> {
+pub fn keep_shrunk(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> io::Result<PathBuf> {
+    write_file(folder, &shrunk.scenario, mutant, |path| story(shrunk, mutant, found, path))
+}
+
+fn write_file(
+    folder: &Path,
+    scenario: &Scenario,
+    mutant: Option<Mutant>,
+    story: impl FnOnce(&Path) -> String,
+) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let scenario = &shrunk.scenario;
     let planted = mutant.map(|mutant| format!("{}-", mutant.name())).unwrap_or_default();
+    // What was kept once and is shrunk again keeps its name.
     let name = match scenario.name.strip_prefix(&planted) {
         Some(_) => scenario.name.clone(),
         None => format!("{planted}{}", scenario.name),
     };
     let path = folder.join(format!("{name}.toml"));
-    let story = story(shrunk, mutant, found, &path);
+    let story = story(&path);
     std::fs::write(&path, write::to_text(&Scenario { name, ..scenario.clone() }, &story))?;
     Ok(path)
 }

@@ -113,14 +113,8 @@ fn run_here(scenario: &Arc<Scenario>, options: Options) -> Run {
         Engine::Turmoil => {
             let parts = Parts::begin(scenario, options);
             let (world, redis, nodes) = (Arc::clone(&parts.world), Arc::clone(&parts.redis), Arc::clone(&parts.nodes));
-            let phases = parts.phases(scenario);
-            engine::turmoil::run(&parts.world, scenario.seed, scenario.world.total(), async move {
-                tokio::select! {
-                    biased;
-                    () = phases => {}
-                    () = look_on(&world, &redis, &nodes) => {}
-                }
-            });
+            parts.world.spawn(async move { look_on(&world, &redis, &nodes).await });
+            engine::turmoil::run(&parts.world, scenario.seed, scenario.world.total(), parts.phases(scenario));
             parts.judge(scenario)
         }
     }

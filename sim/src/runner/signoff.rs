@@ -191,7 +191,8 @@ fn sweep(plan: &Plan, verdict: &mut Verdict, sightings: &mut Sightings) -> Phase
                 && let Some(shrunk) =
                     shrink::shrink(&generate::draw(seed), plan.mutant, None, Limits::default(), &shrink::bar())
             {
-                let kept = failures::keep(&plan.failures, &shrunk, plan.mutant, &format!("sign-off, seed {seed}"));
+                let kept =
+                    failures::keep_shrunk(&plan.failures, &shrunk, plan.mutant, &format!("sign-off, seed {seed}"));
                 verdict.replay = Some(match kept {
                     Ok(path) => failures::replay_command(&path, plan.mutant),
                     Err(error) => format!("cargo sim run --seed {seed}  (the scenario can't be written: {error})"),

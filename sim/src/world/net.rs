@@ -3,14 +3,17 @@
 //! Streams say when they have done something ([`Net::poke`]); then every host's outgoing packets are collected,
 //! each is given an arrival time (in order per direction), and the world sleeps until the first of them. A
 //! blocked direction *holds* its packets and lets them go when it heals, which is what TCP's retransmission
-//! does to its user; the wires of a host without power drop them.
+//! does to its user. The wires of a host without power drop what it sends, and what only an answer would have
+//! made known; what its peers would send again is held until it is back, and its kernel, which has forgotten every
+//! connection, answers it with a reset.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use turmoil_net::{EnterGuard, HostId, KernelConfig, Packet, Transport};
+use turmoil_net::{EnterGuard, HostId, KernelConfig, Packet, TcpFlags, TcpSegment, Transport};
 
 use super::engine::Engine;
 use super::rng::Rng;
@@ -62,6 +65,8 @@ struct State {
     held: BTreeMap<(usize, usize), Vec<Packet>>,
     /// Hosts whose wires are dead.
     cut: BTreeSet<usize>,
+    /// Connections that one end has let go of: that end, and the other.
+    left: BTreeSet<(SocketAddr, SocketAddr)>,
     /// By how much packets to and from a host take longer now.
     spikes: BTreeMap<usize, Vec<Duration>>,
     /// Until when a healed direction still keeps what it held, and whatever follows on the same connections.
@@ -87,6 +92,7 @@ impl Net {
             blocked: BTreeMap::new(),
             held: BTreeMap::new(),
             cut: BTreeSet::new(),
+            left: BTreeSet::new(),
             spikes: BTreeMap::new(),
             late: BTreeMap::new(),
             refusing: BTreeMap::new(),
@@ -141,9 +147,16 @@ impl Net {
                 let packet = entry.remove();
                 let (from, to) = direction(&packet);
                 if state.cut.contains(&to) || state.cut.contains(&from) {
+                    state.lose(packet);
                     continue;
                 }
                 delivered = true;
+                if let Some(reset) = state.answer_for_who_left(&packet) {
+                    // The simulated stack would take it, and keep it from everybody for good.
+                    self.guard.deliver(reset_between(&packet, false));
+                    state.depart(now, reset);
+                    continue;
+                }
                 let mut trace = world.trace();
                 if let Transport::Tcp(segment) = &packet.payload {
                     trace.mix(
@@ -195,18 +208,75 @@ impl Net {
         self.poke();
     }
 
-    /// Kills the host's wires: what is under way to and from it is lost.
+    /// Kills the host's wires: what it sent is lost, what is under way to it comes to nothing before they are
+    /// mended.
     pub fn cut(&self, host: usize) {
         let mut state = locked(&self.state);
         state.cut.insert(host);
-        state.held.retain(|(from, to), _| *from != host && *to != host);
+        state.held.retain(|(from, _), _| *from != host);
+        for ((_, to), held) in &mut state.held {
+            if *to == host {
+                held.retain(is_sent_again);
+            }
+        }
     }
 
-    /// Mends the host's wires; what was lost stays lost.
+    /// Mends the host's wires: it has forgotten all connections, and its peers send again what they still mean to
+    /// say. No process runs on it.
     pub fn mend(&self, host: usize) {
-        locked(&self.state).cut.remove(&host);
+        let forgotten = turmoil_net::netstat(address(host)).entries;
+        for (local, peer) in forgotten.iter().filter_map(|entry| Some((entry.local, entry.peer?))) {
+            self.guard.deliver(reset_from(peer, local, 0));
+        }
+        {
+            let mut state = locked(&self.state);
+            state.cut.remove(&host);
+            let late: Vec<_> = state.held.keys().copied().filter(|(_, to)| *to == host).collect();
+            for direction in late {
+                let packets = state.held.remove(&direction).unwrap_or_default();
+                // They depart with what is sent next, or are held on if the direction is blocked too.
+                state.collected.extend(packets);
+            }
+        }
         self.healed.notify_waiters();
         self.poke();
+    }
+
+    /// The end at `local` has let go of its connection: nobody will read what comes on it, and who says anything
+    /// on it is told so.
+    pub fn leave(&self, local: SocketAddr, peer: SocketAddr) {
+        locked(&self.state).left.insert((local, peer));
+    }
+
+    /// Packets to and from that host take so much longer.
+    pub fn slow_down(&self, host: usize, by: Duration) {
+        locked(&self.state).spikes.entry(host).or_default().push(by);
+    }
+
+    /// Undoes one [`Net::slow_down`].
+    pub fn speed_up(&self, host: usize, by: Duration) {
+        let mut state = locked(&self.state);
+        let spikes = state.spikes.entry(host).or_default();
+        if let Some(at) = spikes.iter().position(|spike| *spike == by) {
+            spikes.remove(at);
+        }
+    }
+
+    /// Nothing listens at that host any more.
+    pub fn refuse(&self, host: usize) {
+        *locked(&self.state).refusing.entry(host).or_default() += 1;
+    }
+
+    /// Undoes one [`Net::refuse`].
+    pub fn admit(&self, host: usize) {
+        let mut state = locked(&self.state);
+        let count = state.refusing.entry(host).or_default();
+        *count = count.saturating_sub(1);
+    }
+
+    /// Whether nothing listens at that host.
+    pub fn refuses(&self, host: usize) -> bool {
+        locked(&self.state).refusing.get(&host).is_some_and(|count| *count > 0)
     }
 
     /// What becomes of packets in that direction now.
@@ -243,37 +313,6 @@ impl Net {
     /// How long packets travel.
     pub fn latency(&self) -> Latency {
         locked(&self.state).latency
-    }
-
-    /// Packets to and from that host take so much longer.
-    pub fn slow_down(&self, host: usize, by: Duration) {
-        locked(&self.state).spikes.entry(host).or_default().push(by);
-    }
-
-    /// Undoes one [`Net::slow_down`].
-    pub fn speed_up(&self, host: usize, by: Duration) {
-        let mut state = locked(&self.state);
-        let spikes = state.spikes.entry(host).or_default();
-        if let Some(at) = spikes.iter().position(|spike| *spike == by) {
-            spikes.remove(at);
-        }
-    }
-
-    /// Nothing listens at that host any more.
-    pub fn refuse(&self, host: usize) {
-        *locked(&self.state).refusing.entry(host).or_default() += 1;
-    }
-
-    /// Undoes one [`Net::refuse`].
-    pub fn admit(&self, host: usize) {
-        let mut state = locked(&self.state);
-        let count = state.refusing.entry(host).or_default();
-        *count = count.saturating_sub(1);
-    }
-
-    /// Whether nothing listens at that host.
-    pub fn refuses(&self, host: usize) -> bool {
-        locked(&self.state).refusing.get(&host).is_some_and(|count| *count > 0)
     }
 
     /// The way of something that is no TCP stream (a call to the store) from host to host: held while the
@@ -322,10 +361,36 @@ impl State {
         ports(packet).is_some_and(|ports| connections.contains(&ports)).then_some(*until)
     }
 
+    /// A packet that a dead wire does not carry.
+    fn lose(&mut self, packet: Packet) {
+        let (from, to) = direction(&packet);
+        if !self.cut.contains(&from) && is_sent_again(&packet) {
+            self.held.entry((from, to)).or_default().push(packet);
+        }
+    }
+
+    /// The reset with which a kernel answers what comes on a connection that its process has let go of.
+    fn answer_for_who_left(&mut self, packet: &Packet) -> Option<Packet> {
+        let Transport::Tcp(segment) = &packet.payload else { return None };
+        let (source, target) = ends(packet)?;
+        let left = !segment.payload.is_empty() && self.left.remove(&(target, source));
+        left.then(|| reset_between(packet, true))
+    }
+
     fn depart(&mut self, now: Duration, packet: Packet) {
         let (from, to) = direction(&packet);
         if self.cut.contains(&from) || self.cut.contains(&to) {
+            self.lose(packet);
             return;
+        }
+        if let (
+            Transport::Tcp(TcpSegment { flags: TcpFlags { syn: true, ack: false, .. }, .. }),
+            Some((source, target)),
+        ) = (&packet.payload, ends(&packet))
+        {
+            // A new connection between the same two ends.
+            self.left.remove(&(source, target));
+            self.left.remove(&(target, source));
         }
         if self.is_blocked(from, to) {
             self.held.entry((from, to)).or_default().push(packet);
@@ -359,6 +424,44 @@ fn is_bare_acknowledgement(packet: &Packet) -> bool {
         }
         Transport::Udp(_) => false,
     }
+}
+
+/// Whether the sender's kernel would send it again until it is answered. It would do so to a first packet too, but
+/// in this world the next life of a process listens on another port, and would be asked on the old one.
+fn is_sent_again(packet: &Packet) -> bool {
+    match &packet.payload {
+        Transport::Tcp(segment) => !segment.payload.is_empty() || segment.flags.fin,
+        Transport::Udp(_) => false,
+    }
+}
+
+/// Where a packet comes from and where it goes.
+fn ends(packet: &Packet) -> Option<(SocketAddr, SocketAddr)> {
+    let (source, target) = ports(packet)?;
+    Some((SocketAddr::new(packet.src, source), SocketAddr::new(packet.dst, target)))
+}
+
+/// A reset on the connection of `packet`: as the answer to it, or as if it came in its place.
+fn reset_between(packet: &Packet, answer: bool) -> Packet {
+    let (source, target) = ends(packet).expect("a connection has two ends");
+    match &packet.payload {
+        Transport::Tcp(segment) if answer => reset_from(target, source, segment.ack),
+        Transport::Tcp(segment) => reset_from(source, target, segment.seq),
+        Transport::Udp(_) => unreachable!("ends are those of a TCP connection"),
+    }
+}
+
+fn reset_from(source: SocketAddr, target: SocketAddr, seq: u32) -> Packet {
+    let segment = TcpSegment {
+        src_port: source.port(),
+        dst_port: target.port(),
+        seq,
+        ack: 0,
+        flags: TcpFlags { rst: true, ..TcpFlags::default() },
+        window: 0,
+        payload: bytes::Bytes::new(),
+    };
+    Packet { src: source.ip(), dst: target.ip(), ttl: 64, payload: Transport::Tcp(segment) }
 }
 
 /// The two ends of the connection that a packet belongs to.

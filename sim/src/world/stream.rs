@@ -28,13 +28,15 @@ pub struct LifeStream {
     life: Arc<Life>,
     peer: usize,
     fate: Option<Arc<Fate>>,
+    /// Whether the process was told that the other end has ended or broken the connection.
+    told: bool,
     inner: Option<Wire>,
 }
 
 impl LifeStream {
     fn new(world: Arc<World>, life: Arc<Life>, peer: usize, inner: Wire) -> Self {
         let fate = world.resets.watch(life.host.at, peer);
-        Self { world, life, peer, fate, inner: Some(inner) }
+        Self { world, life, peer, fate, told: false, inner: Some(inner) }
     }
 
     /// The host at the other end.
@@ -62,6 +64,9 @@ impl LifeStream {
 impl Drop for LifeStream {
     fn drop(&mut self) {
         self.life.host.enter();
+        if let Some((local, peer)) = self.inner.as_ref().and_then(Wire::ends) {
+            self.world.net.leave(local, peer);
+        }
         self.inner = None;
         self.world.net.poke();
     }
@@ -70,7 +75,17 @@ impl Drop for LifeStream {
 impl AsyncRead for LifeStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = self.poll(cx, |inner, cx| inner.poll_read(cx, buf));
+        let mut read = self.poll(cx, |inner, cx| inner.poll_read(cx, buf));
+        match &read {
+            Poll::Ready(Ok(())) => self.told |= buf.filled().len() == before && buf.remaining() > 0,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                // Only once: after that a broken connection is an ended one.
+                if std::mem::replace(&mut self.told, true) {
+                    read = Poll::Ready(Ok(()));
+                }
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
         if buf.filled().len() - before >= WINDOW_NEWS {
             self.world.net.poke();
         }
@@ -80,7 +95,13 @@ impl AsyncRead for LifeStream {
 
 impl AsyncWrite for LifeStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.poll(cx, |inner, cx| inner.poll_write(cx, bytes));
+        let mut written = self.poll(cx, |inner, cx| inner.poll_write(cx, bytes));
+        if let Poll::Ready(Err(error)) = &written
+            && error.kind() == io::ErrorKind::ConnectionReset
+            && std::mem::replace(&mut self.told, true)
+        {
+            written = Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         if written.is_ready() {
             self.world.net.poke();
         }
@@ -156,8 +177,8 @@ impl Connect for SimConnect {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let address = SocketAddr::new(address(host.at), port_of_life(&self.world, port, host.lives()));
-            let world = Arc::clone(&self.world);
-            let connecting = async move { Wire::connect(&world, here, address).await };
+            let (world, from) = (Arc::clone(&self.world), self.life.host.at);
+            let connecting = async move { Wire::connect(&world, from, address).await };
             let mut connecting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), connecting);
             let stream = poll_fn(|cx| {
                 let connected = Pin::new(&mut connecting).poll(cx);
@@ -208,8 +229,8 @@ impl LifeListener {
     pub async fn accept(&self) -> io::Result<LifeStream> {
         let inner = self.inner.as_ref().expect("a listener has its socket until it is dropped");
         let accepting = OnHost::new(Arc::clone(&self.world), Arc::clone(&self.life), inner.accept());
-        let (stream, from) = accepting.await?;
-        let peer = host_at(from.ip()).expect("connections are between hosts of this world");
+        let stream = accepting.await?;
+        let peer = host_at(stream.peer()?).expect("connections are between hosts of this world");
         Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), peer, stream))
     }
 }

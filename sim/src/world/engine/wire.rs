@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
@@ -35,6 +35,23 @@ impl Wire {
                 connected.map(Self::Turmoil)
             }
         }
+    }
+
+    /// Both ends, where the world's own network keeps them.
+    pub(in crate::world) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match self {
+            Self::Jumping(stream) => stream.local_addr().ok().zip(stream.peer_addr().ok()),
+            Self::Turmoil(_) => None,
+        }
+    }
+
+    /// The address at the other end.
+    pub(in crate::world) fn peer(&self) -> io::Result<IpAddr> {
+        match self {
+            Self::Jumping(stream) => stream.peer_addr(),
+            Self::Turmoil(stream) => stream.peer_addr(),
+        }
+        .map(|address| address.ip())
     }
 }
 
@@ -74,7 +91,7 @@ pub(in crate::world) enum Door {
     /// Of `turmoil`: connections that its kernel has taken and the process has not.
     Turmoil {
         /// In order of arrival.
-        backlog: Mutex<mpsc::UnboundedReceiver<(turmoil::net::TcpStream, SocketAddr)>>,
+        backlog: Mutex<mpsc::UnboundedReceiver<turmoil::net::TcpStream>>,
         /// The kernel's part.
         kernel: tokio::task::JoinHandle<()>,
     },
@@ -90,8 +107,8 @@ impl Door {
                 let (taken, backlog) = mpsc::unbounded_channel();
                 // A kernel completes handshakes while the process stands still; there, `accept` does.
                 let kernel = tokio::spawn(async move {
-                    while let Ok(connection) = listener.accept().await {
-                        if taken.send(connection).is_err() {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        if taken.send(stream).is_err() {
                             return;
                         }
                     }
@@ -101,15 +118,13 @@ impl Door {
         }
     }
 
-    /// The next connection, and whose it is.
-    pub(in crate::world) async fn accept(&self) -> io::Result<(Wire, SocketAddr)> {
+    /// The next connection.
+    pub(in crate::world) async fn accept(&self) -> io::Result<Wire> {
         match self {
-            Self::Jumping(listener) => listener.accept().await.map(|(stream, from)| (Wire::Jumping(stream), from)),
+            Self::Jumping(listener) => listener.accept().await.map(|(stream, _)| Wire::Jumping(stream)),
             Self::Turmoil { backlog, .. } => {
-                let taken = poll_fn(|cx| locked(backlog).poll_recv(cx)).await;
-                taken
-                    .map(|(stream, from)| (Wire::Turmoil(stream), from))
-                    .ok_or_else(|| io::ErrorKind::NotConnected.into())
+                let stream = poll_fn(|cx| locked(backlog).poll_recv(cx)).await;
+                stream.map(Wire::Turmoil).ok_or_else(|| io::ErrorKind::NotConnected.into())
             }
         }
     }
