@@ -11,6 +11,7 @@ use super::node::Nodes;
 use crate::nemesis::Nemesis;
 use crate::oracles::lease_owner::Lease;
 use crate::oracles::sightings::Sighting;
+use crate::oracles::watch::look_at_trust;
 use crate::redis::{CommandSummary, Disposition, Hook, RedisModel, Reply, Snapshot, repeat, serve};
 use crate::world::anchor::Point;
 use crate::world::calls::CallName;
@@ -236,6 +237,7 @@ struct Watch {
 
 impl Hook for Watch {
     fn before(&self, command: &CommandSummary<'_>) -> Disposition {
+        look_at_trust(&self.world, &self.redis, &self.nodes);
         if command.script.is_none() {
             return Disposition::Perform;
         }

@@ -2,7 +2,7 @@
 //! of each process with what its ports told it, with the store's commits and with the world.
 //!
 //! Due:
-//! - a process that the store tells that a signal is settled says so, at once;
+//! - a process that the store tells that a signal failed, expired or is quarantined says so, at once;
 //! - a process that the store tells that its epoch is open says that it leads, at once, or that it gave up;
 //! - nobody acts as a leader, or vacates, unannounced;
 //! - a deposed leader that lives says so within the longest of its deadlines.
@@ -77,6 +77,11 @@ fn process(life: &Life) -> Process {
     (life.host.at, life.number)
 }
 
+/// Whether a signal that ends so is anybody's business: what was executed is the course of things.
+fn alarms(state: SignalState) -> bool {
+    matches!(state, SignalState::Failed | SignalState::Expired | SignalState::Quarantined)
+}
+
 /// How loudly it must be told at least: as the brief for operators has it.
 fn least_severity(notice: &Notice) -> Severity {
     match notice {
@@ -117,10 +122,10 @@ impl Alerts {
     pub fn answered(&mut self, at: Duration, asked: Duration, life: &Arc<Life>, call: &StoreCall, reply: &StoreReply) {
         self.collect(at);
         let what = match (call, reply) {
-            (StoreCall::RecordOutcome { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+            (StoreCall::RecordOutcome { fingerprint, .. }, StoreReply::State(Some(state))) if alarms(*state) => {
                 What::Settled(*fingerprint, *state, true)
             }
-            (StoreCall::Conclude { fingerprint, .. }, StoreReply::State(Some(state))) if state.is_settled() => {
+            (StoreCall::Conclude { fingerprint, .. }, StoreReply::State(Some(state))) if alarms(*state) => {
                 What::Settled(*fingerprint, *state, false)
             }
             (StoreCall::OpenEpoch { .. }, StoreReply::Opened(epoch)) => What::Leads(*epoch),
@@ -282,5 +287,147 @@ impl Alerts {
     pub fn untold(&self, quarantined: impl IntoIterator<Item = Fingerprint>) -> Vec<Fingerprint> {
         let told = |fingerprint: &Fingerprint| self.told_of.contains(&(*fingerprint, SignalState::Quarantined));
         quarantined.into_iter().filter(|fingerprint| !told(fingerprint)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncegate_protocol::call::Verdict;
+    use oncegate_protocol::notice::LossReason;
+    use oncegate_protocol::{Holder, Wall};
+
+    use super::*;
+    use crate::oracles::fixture::{life, scene_of};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Stage {
+        oracle: Alerts,
+        weather: Weather,
+        bounds: Bounds,
+        life: Arc<Life>,
+    }
+
+    fn signal() -> Fingerprint {
+        Fingerprint::of_bytes(b"s")
+    }
+
+    fn conclusion() -> (StoreCall, StoreReply) {
+        let call = StoreCall::Conclude {
+            fingerprint: signal(),
+            epoch: Epoch(1),
+            holder: Holder::new("n1"),
+            verdict: Verdict::Quarantine(String::new()),
+            at: Wall::default(),
+        };
+        (call, StoreReply::State(Some(SignalState::Quarantined)))
+    }
+
+    fn settled() -> Notice {
+        Notice::Settled { fingerprint: signal(), state: SignalState::Quarantined, detail: String::new() }
+    }
+
+    impl Stage {
+        /// A node whose epoch was opened, and that has said that it leads.
+        fn leading() -> Self {
+            let weather = Weather::new(["n1", "redis", "store"].map(str::to_owned).to_vec(), 1);
+            let life = life(0, "n1");
+            let mut stage = Self { oracle: Alerts::default(), weather, bounds: Bounds::default(), life };
+            let call = StoreCall::OpenEpoch { expected: Epoch(0), holder: Holder::new("n1"), at: Wall::default() };
+            stage.oracle.committed(&call, &StoreReply::Opened(Epoch(1)));
+            stage.oracle.answered(SECOND, SECOND, &stage.life, &call, &StoreReply::Opened(Epoch(1)));
+            stage.tell(1, &Notice::BecameLeader { epoch: Epoch(1), holder: Holder::new("n1") });
+            stage
+        }
+
+        fn tell(&mut self, at: u32, notice: &Notice) {
+            self.oracle.told(SECOND * at, &self.life, notice, &self.weather, &self.bounds);
+        }
+
+        fn look(&mut self, at: Duration, epoch: u64) {
+            let mut scene = scene_of(&[], Some("n1"), Some("n1"));
+            scene.epoch = Epoch(epoch);
+            self.oracle.look(at, &scene, &self.weather, &self.bounds);
+        }
+
+        fn objections(&self) -> usize {
+            self.oracle.violations.len()
+        }
+    }
+
+    #[test]
+    fn a_quarantine_that_its_author_keeps_to_itself_is_seen() {
+        let (call, reply) = conclusion();
+        for (tells, objections) in [(true, 0), (false, 1)] {
+            let mut stage = Stage::leading();
+            stage.oracle.committed(&call, &reply);
+            stage.oracle.answered(2 * SECOND, SECOND, &stage.life, &call, &reply);
+            if tells {
+                stage.tell(2, &settled());
+            }
+            stage.look(3 * SECOND, 1);
+            assert_eq!(stage.objections(), objections);
+            assert_eq!(stage.oracle.untold([signal()]).len(), objections);
+        }
+    }
+
+    #[test]
+    fn an_author_that_has_given_up_or_died_owes_no_word_of_it() {
+        let (call, reply) = conclusion();
+        for dies in [true, false] {
+            let mut stage = Stage::leading();
+            stage.oracle.committed(&call, &reply);
+            stage.tell(2, &Notice::LostLeadership { epoch: Epoch(1), reason: LossReason::LeaseGone });
+            stage.oracle.answered(2 * SECOND, SECOND, &stage.life, &call, &reply);
+            if dies {
+                stage.life.host.take_down();
+            }
+            stage.look(3 * SECOND, 1);
+            assert_eq!(stage.objections(), 0);
+            assert_eq!(stage.oracle.untold([signal()]).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_leadership_that_is_not_announced_is_seen() {
+        let mut stage = Stage::leading();
+        let call = StoreCall::OpenEpoch { expected: Epoch(1), holder: Holder::new("n1b"), at: Wall::default() };
+        stage.oracle.acts(SECOND, "claim", "n1");
+        assert_eq!(stage.objections(), 0);
+        stage.oracle.answered(2 * SECOND, SECOND, &stage.life, &call, &StoreReply::Opened(Epoch(2)));
+        stage.look(3 * SECOND, 1);
+        stage.oracle.acts(3 * SECOND, "claim", "n1b");
+        assert_eq!(stage.objections(), 2);
+    }
+
+    #[test]
+    fn an_end_of_leadership_that_is_not_told_is_seen() {
+        let mut stage = Stage::leading();
+        stage.oracle.vacates(2 * SECOND, &stage.life, Epoch(1));
+        assert_eq!(stage.objections(), 1);
+        stage.look(2 * SECOND, 2);
+        stage.look(2 * SECOND + stage.bounds.deposed_tells(), 2);
+        assert_eq!(stage.objections(), 1);
+        stage.look(3 * SECOND + stage.bounds.deposed_tells(), 2);
+        assert_eq!(stage.objections(), 2);
+    }
+
+    #[test]
+    fn alarms_without_a_cause_are_seen() {
+        let lost = Notice::LostLeadership { epoch: Epoch(1), reason: LossReason::LeaseGone };
+        let mut stage = Stage::leading();
+        stage.look(SECOND, 1);
+        stage.tell(500, &settled());
+        stage.tell(500, &Notice::SplitBrain { lease: None, store: None });
+        stage.tell(500, &Notice::PortFailed { doing: "x".into(), detail: "y".into() });
+        stage.tell(500, &Notice::Fenced { own: Epoch(1), newest: Epoch(2) });
+        stage.tell(500, &Notice::EpochWentBack { read: Epoch(1), seen: Epoch(2) });
+        stage.tell(500, &Notice::BecameLeader { epoch: Epoch(2), holder: Holder::new("n1") });
+        assert_eq!(stage.objections(), 6);
+        let mut stage = Stage::leading();
+        stage.tell(2, &lost);
+        assert_eq!(stage.objections(), 0);
+        stage.tell(3, &lost);
+        assert_eq!(stage.objections(), 1);
     }
 }

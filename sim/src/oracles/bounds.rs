@@ -132,6 +132,12 @@ impl Bounds {
         self.seen_on_any_clock(self.timing.retry.1 + self.timing.store_timeout * 2)
     }
 
+    /// A leader that has been well for so long has had an answer to a renewal and to a heartbeat that were asked for
+    /// since: nothing of before can cost it its leadership any more.
+    pub fn keeps(&self) -> Duration {
+        self.seen(self.timing.renew_every + self.dead_line() + self.round * 2)
+    }
+
     /// A holder of the lease that lives and is well renews at least so often.
     pub fn renews(&self) -> Duration {
         self.seen(self.timing.renew_every + self.dead_line())
@@ -146,7 +152,7 @@ mod tests {
     fn the_bounds_of_the_default_timing_are_those_of_the_readme() {
         let bounds = Bounds::default();
         let tenths = |time: Duration| time.as_millis() / 100;
-        assert_eq!(tenths(bounds.settles()), 346);
+        assert_eq!(tenths(bounds.settles()), 345);
         assert_eq!(tenths(bounds.failover()), 412);
         assert_eq!(tenths(bounds.after_death()), 171);
         assert_eq!(tenths(bounds.after_lapse()), 70);
@@ -154,5 +160,6 @@ mod tests {
         assert_eq!(tenths(bounds.split_told()), 59);
         assert_eq!(tenths(bounds.split_ends()), 69);
         assert_eq!(tenths(bounds.compares()), 207);
+        assert_eq!(tenths(bounds.keeps()), 48);
     }
 }

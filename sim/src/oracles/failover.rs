@@ -6,9 +6,12 @@
 //!   it for as long as it can renew, and no other can tell.
 //! - Where all other nodes have been well for long enough that nothing is left of any fault, the bound is that of
 //!   how leadership ended: the leader died, its lease ran out, or it vacated and released.
-//! - A leader that has been well for that long does not lose leadership at all.
+//! - A leader that has been well for that long does not lose leadership at all; and it does not give it up, unasked,
+//!   once it has been well for [`Bounds::keeps`]. (Giving up is told at once and done after a drain.)
 
 use std::time::Duration;
+
+use oncegate_protocol::notice::LossReason;
 
 use super::Violation;
 use super::bounds::Bounds;
@@ -72,10 +75,9 @@ impl Failover {
                 self.term = Some(Term { holder: holder.to_owned(), node: life.host.at });
             }
             None => {
-                let lacking = |holder: &String| {
-                    scene.life(holder).is_none_or(|life| weather.node_well_since(life.host.at).is_none())
-                };
-                if scene.lease.as_ref().is_some_and(lacking) {
+                // The lease of a dead process only runs out, which every bound allows for.
+                let living = scene.lease.as_ref().and_then(|holder| scene.life(holder)).filter(|life| !life.is_over());
+                if living.is_some_and(|life| weather.node_well_since(life.host.at).is_none()) {
                     self.vacancy.astray = Some(at);
                 }
                 if scene.lease.is_none() && scene.store.is_none() {
@@ -83,6 +85,18 @@ impl Failover {
                 }
                 self.judge_vacancy(at, weather, bounds);
             }
+        }
+    }
+
+    /// The node at `node` says that it leads no more.
+    pub fn gives_up(&mut self, at: Duration, node: usize, reason: &LossReason, weather: &Weather, bounds: &Bounds) {
+        let well_for = weather.node_well_since(node).map(|since| at.saturating_sub(since));
+        if let Some(time) = well_for.filter(|time| *time > bounds.keeps())
+            && !matches!(reason, LossReason::Asked(_))
+        {
+            let time = time.as_secs_f64();
+            let what = format!("a leader gives up ({reason}), and nothing has been wrong with its node for {time:.1}s");
+            self.violations.push(Violation { oracle: NAME, at, what });
         }
     }
 
@@ -139,5 +153,99 @@ impl Vacancy {
             (Some(_), How::Otherwise) => self.free? + bounds.after_release(),
         };
         Some(soon.min(owed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::oracles::fixture::{life, scene_of};
+    use crate::oracles::weather::Touched;
+    use crate::world::host::Life;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Stage {
+        oracle: Failover,
+        weather: Weather,
+        bounds: Bounds,
+        lives: [Arc<Life>; 2],
+    }
+
+    impl Stage {
+        /// Two nodes, of which the first leads from the beginning.
+        fn new() -> Self {
+            let hosts = ["n1", "n2", "redis", "store"].map(str::to_owned).to_vec();
+            let lives = [life(0, "n1"), life(1, "n2")];
+            let (weather, bounds) = (Weather::new(hosts, 2), Bounds::default());
+            let mut stage = Self { oracle: Failover::default(), weather, bounds, lives };
+            stage.look(Duration::ZERO, Some("n1"), Some("n1"));
+            stage
+        }
+
+        fn look(&mut self, at: Duration, lease: Option<&str>, store: Option<&str>) {
+            self.oracle.look(at, &scene_of(&self.lives, lease, store), &self.weather, &self.bounds);
+        }
+
+        fn objections(&self) -> usize {
+            self.oracle.violations.len()
+        }
+    }
+
+    #[test]
+    fn a_dead_leader_must_be_succeeded_soon() {
+        let mut stage = Stage::new();
+        stage.weather.begins(1, vec![Touched::Host(0)]);
+        stage.lives[0].host.take_down();
+        let died = 100 * SECOND;
+        stage.look(died, Some("n1"), Some("n1"));
+        stage.look(died + stage.bounds.after_death(), None, Some("n1"));
+        assert_eq!(stage.objections(), 0);
+        stage.look(died + stage.bounds.after_death() + SECOND, Some("n2"), Some("n2"));
+        assert_eq!(stage.objections(), 1);
+    }
+
+    #[test]
+    fn a_vacated_leadership_must_be_taken_at_once() {
+        let mut stage = Stage::new();
+        stage.weather.passes(&[Touched::Host(0)], 100 * SECOND);
+        stage.look(100 * SECOND, Some("n1"), None);
+        stage.look(100 * SECOND, None, None);
+        stage.look(101 * SECOND, None, None);
+        assert_eq!(stage.objections(), 1);
+    }
+
+    #[test]
+    fn nobody_owes_anything_without_the_store_and_the_full_bound_after_it() {
+        let mut stage = Stage::new();
+        stage.weather.begins(1, vec![Touched::Host(3)]);
+        stage.look(100 * SECOND, None, Some("n1"));
+        stage.look(300 * SECOND, None, Some("n1"));
+        stage.weather.ends(1, 300 * SECOND);
+        stage.look(300 * SECOND + stage.bounds.failover(), None, Some("n1"));
+        assert_eq!(stage.objections(), 0);
+        stage.look(301 * SECOND + stage.bounds.failover(), None, Some("n1"));
+        stage.look(302 * SECOND + stage.bounds.failover(), None, Some("n1"));
+        assert_eq!(stage.objections(), 1);
+    }
+
+    #[test]
+    fn a_leader_loses_nothing_while_nothing_is_wrong() {
+        let mut stage = Stage::new();
+        stage.look(100 * SECOND, Some("n1"), None);
+        assert_eq!(stage.objections(), 1);
+        // With a reason that is not long past, it may.
+        let mut stage = Stage::new();
+        stage.weather.passes(&[Touched::Link(0, 2)], 90 * SECOND);
+        stage.look(100 * SECOND, Some("n1"), None);
+        assert_eq!(stage.objections(), 0);
+        for (at, objections) in [(93, 0), (96, 1)] {
+            let Stage { oracle, weather, bounds, .. } = &mut stage;
+            oracle.gives_up(SECOND * at, 0, &LossReason::Asked(String::new()), weather, bounds);
+            oracle.gives_up(SECOND * at, 0, &LossReason::RenewalDeadline, weather, bounds);
+            assert_eq!(oracle.violations.len(), objections);
+        }
     }
 }

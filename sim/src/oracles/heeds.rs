@@ -64,6 +64,11 @@ impl Heeds {
         own.for_each(|(_, heard)| *heard += lasted);
     }
 
+    /// A process says that it leads: perhaps because it has just read in the store that its epoch is open.
+    pub fn leads(&mut self, at: Duration, holder: &str) {
+        self.heard.insert(holder.to_owned(), at);
+    }
+
     /// A process sets out to `act` as `holder`.
     pub fn acts(&mut self, at: Duration, act: &str, holder: &str, bounds: &Bounds) {
         if let Some((refused, why)) = self.refused.get(holder)

@@ -47,7 +47,8 @@ impl LeaseOwner {
     ) {
         let before = self.known.replace(after.clone());
         let Some(before) = before else { return };
-        let before = before.filter(|lease| lease.ends_ms.is_none_or(|ends| now_ms < ends));
+        // As Redis has it: the last millisecond is the lease's own.
+        let before = before.filter(|lease| lease.ends_ms.is_none_or(|ends| now_ms <= ends));
         let full = now_ms + u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let own = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| Some(lease.holder.as_str()) == by);
         let granted = |lease: &Option<Lease>| {
@@ -108,7 +109,8 @@ mod tests {
     #[test]
     fn holders_do_with_their_lease_what_they_like() {
         assert_eq!(judged(None, "acquire", "a", lease("a", 1_100)), 0);
-        assert_eq!(judged(lease("b", 1_000), "acquire", "a", lease("a", 1_100)), 0);
+        assert_eq!(judged(lease("b", 999), "acquire", "a", lease("a", 1_100)), 0);
+        assert_eq!(judged(lease("b", 1_000), "acquire", "a", lease("b", 1_000)), 0);
         assert_eq!(judged(lease("b", 1_050), "acquire", "a", lease("b", 1_050)), 0);
         assert_eq!(judged(lease("b", 9_999), "acquire", "a", lease("b", 1_100)), 0);
         assert_eq!(judged(lease("a", 1_050), "renew", "a", lease("a", 1_100)), 0);

@@ -1,6 +1,9 @@
 //! The judges: each looks at the world from outside (the broker's book, the source's ledger, the store's rows,
 //! Redis's data) and never asks the system what it thinks of itself. One file each; each has a test with a
 //! planted bug that it must catch.
+//!
+//! What needs a well world is judged by [`weather`] (what is wrong, where, since when), [`bounds`] (what is owed
+//! then, and by when) and [`scene`] (who leads). [`watch`] is where the world tells all of them what it sees.
 
 pub mod alerts;
 pub mod at_most_once;
@@ -146,7 +149,16 @@ mod fixture {
 
     use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
 
+    use super::scene::Scene;
     use crate::world::host::{Host, Life};
+
+    /// Whom lease and store name, where each process holds under the name of its host.
+    pub(super) fn scene_of(lives: &[Arc<Life>], lease: Option<&str>, store: Option<&str>) -> Scene {
+        let owned = |name: &str| name.to_owned();
+        let mut scene = Scene { lease: lease.map(owned), store: store.map(owned), ..Scene::default() };
+        lives.iter().for_each(|life| scene.asks(&life.host.name, life));
+        scene
+    }
 
     /// A process on a host of its own, at that place.
     pub(super) fn life(at: usize, name: &str) -> Arc<Life> {

@@ -20,7 +20,7 @@ pub struct Scene {
     /// When the lease was last granted to whom it names, or renewed.
     pub renewed: Duration,
     /// Which process asked for the lease under which value.
-    lives: BTreeMap<String, Arc<Life>>,
+    pub(super) lives: BTreeMap<String, Arc<Life>>,
 }
 
 impl Scene {

@@ -124,3 +124,83 @@ impl SplitBrain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::oracles::fixture::{life, scene_of};
+    use crate::oracles::weather::Touched;
+    use crate::world::host::Life;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Stage {
+        oracle: SplitBrain,
+        weather: Weather,
+        bounds: Bounds,
+        lives: [Arc<Life>; 2],
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let hosts = ["n1", "n2", "redis", "store"].map(str::to_owned).to_vec();
+            let (weather, bounds) = (Weather::new(hosts, 2), Bounds::default());
+            Self { oracle: SplitBrain::default(), weather, bounds, lives: [life(0, "n1"), life(1, "n2")] }
+        }
+
+        /// The lease was renewed just now.
+        fn look(&mut self, at: Duration, lease: &str, store: &str) {
+            let mut scene = scene_of(&self.lives, Some(lease), Some(store));
+            scene.renewed = at;
+            self.oracle.look(at, &scene, &self.weather, &self.bounds);
+        }
+
+        fn objections(&self) -> usize {
+            self.oracle.violations.len()
+        }
+    }
+
+    #[test]
+    fn a_split_that_nobody_is_told_of_is_seen() {
+        let mut stage = Stage::new();
+        let told_by = 100 * SECOND + stage.bounds.split_told();
+        stage.look(100 * SECOND, "n2", "n1");
+        stage.look(told_by, "n2", "n1");
+        assert_eq!(stage.objections(), 0);
+        stage.look(told_by + SECOND / 10, "n2", "n1");
+        assert_eq!(stage.objections(), 1);
+        let mut stage = Stage::new();
+        stage.look(100 * SECOND, "n2", "n1");
+        stage.oracle.told(105 * SECOND);
+        stage.look(told_by + SECOND / 10, "n2", "n1");
+        assert_eq!(stage.objections(), 0);
+    }
+
+    #[test]
+    fn a_split_that_does_not_end_is_seen_unless_its_holder_is_cut_off() {
+        let mut stage = Stage::new();
+        stage.oracle.told(106 * SECOND);
+        stage.weather.begins(1, vec![Touched::Link(1, 3)]);
+        stage.look(100 * SECOND, "n2", "n1");
+        stage.look(150 * SECOND, "n2", "n1");
+        assert_eq!(stage.objections(), 0);
+        stage.weather.ends(1, 150 * SECOND);
+        stage.look(170 * SECOND, "n2", "n1");
+        assert_eq!(stage.objections(), 1);
+    }
+
+    #[test]
+    fn a_leader_that_does_not_compare_is_seen() {
+        let mut stage = Stage::new();
+        stage.look(100 * SECOND, "n1", "n1");
+        stage.oracle.reads_lease(110 * SECOND, 0);
+        stage.oracle.reads_store(110 * SECOND, 0);
+        stage.look(110 * SECOND + stage.bounds.compares(), "n1", "n1");
+        assert_eq!(stage.objections(), 0);
+        stage.oracle.reads_store(130 * SECOND, 0);
+        stage.look(111 * SECOND + stage.bounds.compares(), "n1", "n1");
+        assert_eq!(stage.objections(), 1);
+    }
+}

@@ -22,15 +22,19 @@ use crate::world::host::Life;
 pub async fn look_on(world: &World, redis: &RedisHost, nodes: &Nodes) {
     loop {
         world.sleep_until(world.now() + LOOK).await;
-        let (at, lease) = (world.now(), redis.lease(world));
-        let trusts = nodes.trusts(world);
-        let mut judge = world.judge();
-        judge.looked(at, lease.as_ref().map(|(holder, _)| holder.as_str()));
-        if judge.gate_lease.owed(at) {
-            let lease = lease.as_ref().map(|(holder, left)| (holder.as_str(), at.saturating_add(*left)));
-            for (holder, until) in &trusts {
-                judge.lease_trust.look(at, holder, *until, lease);
-            }
+        world.judge().looked(world.now(), redis.holder(world).as_deref());
+        look_at_trust(world, redis, nodes);
+    }
+}
+
+/// Compares what each node trusts with what Redis has, as it is now.
+pub fn look_at_trust(world: &World, redis: &RedisHost, nodes: &Nodes) {
+    let (at, lease, trusts) = (world.now(), redis.lease(world), nodes.trusts(world));
+    let lease = lease.as_ref().map(|(holder, left)| (holder.as_str(), at.saturating_add(*left)));
+    let mut judge = world.judge();
+    if judge.gate_lease.owed(at) {
+        for (holder, until) in &trusts {
+            judge.lease_trust.look(at, holder, *until, lease);
         }
     }
 }
@@ -205,7 +209,13 @@ impl Judge {
     pub fn told(&mut self, at: Duration, life: &Arc<Life>, notice: &Notice) {
         match notice {
             Notice::SplitBrain { .. } => self.split_brain.told(at),
-            Notice::BecameLeader { holder, .. } => self.handover.leads(holder),
+            Notice::BecameLeader { holder, .. } => {
+                self.handover.leads(holder);
+                self.heeds.leads(at, holder.as_str());
+            }
+            Notice::LostLeadership { reason, .. } => {
+                self.failover.gives_up(at, life.host.at, reason, &self.weather, &self.bounds);
+            }
             _ => {}
         }
         self.alerts.told(at, life, notice, &self.weather, &self.bounds);

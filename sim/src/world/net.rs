@@ -153,7 +153,7 @@ impl Net {
                 delivered = true;
                 if let Some(reset) = state.answer_for_who_left(&packet) {
                     // The simulated stack would take it, and keep it from everybody for good.
-                    self.guard.deliver(reset_between(&packet, false));
+                    guard.deliver(reset_between(&packet, false));
                     state.depart(now, reset);
                     continue;
                 }
@@ -224,9 +224,11 @@ impl Net {
     /// Mends the host's wires: it has forgotten all connections, and its peers send again what they still mean to
     /// say. No process runs on it.
     pub fn mend(&self, host: usize) {
-        let forgotten = turmoil_net::netstat(address(host)).entries;
-        for (local, peer) in forgotten.iter().filter_map(|entry| Some((entry.local, entry.peer?))) {
-            self.guard.deliver(reset_from(peer, local, 0));
+        if let Some(guard) = &self.guard {
+            let forgotten = turmoil_net::netstat(address(host)).entries;
+            for (local, peer) in forgotten.iter().filter_map(|entry| Some((entry.local, entry.peer?))) {
+                guard.deliver(reset_from(peer, local, 0));
+            }
         }
         {
             let mut state = locked(&self.state);
