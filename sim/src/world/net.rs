@@ -28,6 +28,9 @@ pub struct Latency {
     pub most_ms: u64,
 }
 
+/// Until when a healed direction keeps what it held, and to which connections, by their ports, it belongs.
+pub(super) type Late = (Duration, BTreeSet<(u16, u16)>);
+
 /// What becomes of packets in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Way {
@@ -67,7 +70,7 @@ struct State {
     /// By how much packets to and from a host take longer now.
     spikes: BTreeMap<usize, Vec<Duration>>,
     /// Until when a healed direction still keeps what it held, and whatever follows on the same connections.
-    late: BTreeMap<(usize, usize), (Duration, BTreeSet<(u16, u16)>)>,
+    late: BTreeMap<(usize, usize), Late>,
     /// How many reasons there are for a host to refuse connections.
     refusing: BTreeMap<usize, u32>,
     collected: Vec<Packet>,
@@ -293,7 +296,20 @@ impl Net {
     /// Whether any direction may be anything but open.
     pub fn is_troubled(&self) -> bool {
         let state = locked(&self.state);
-        !state.cut.is_empty() || state.blocked.values().any(|count| *count > 0)
+        !state.cut.is_empty()
+            || state.blocked.values().any(|count| *count > 0)
+            || state.spikes.values().any(|spikes| !spikes.is_empty())
+    }
+
+    /// Until when a healed direction keeps what it held, if it ever does.
+    pub fn late_until(&self, from: usize, to: usize) -> Option<Duration> {
+        locked(&self.state).late.get(&(from, to)).map(|(until, _)| *until)
+    }
+
+    /// By how much packets between two hosts take longer now.
+    pub fn slowness(&self, a: usize, b: usize) -> Duration {
+        let state = locked(&self.state);
+        state.spike(a) + state.spike(b)
     }
 
     /// How long packets travel.

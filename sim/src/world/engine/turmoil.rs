@@ -7,12 +7,13 @@
 //! two ticks: dead wires are its `partition`, blocked ones its `hold`.
 //!
 //! What turmoil can't do, and how that is bridged:
-//! - *hold one direction*: a link is held as a whole, and what may pass is delivered by hand;
+//! - *hold one direction*, or some connections: a link is held as a whole, and what may pass is delivered by hand;
 //! - *pause*: streams, timers and store calls ask their [`super::super::host::Life`], as in the first engine;
 //! - *a kernel under a process that stands still*, and *answers to a SYN that travel*: see [`super::wire`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,7 +24,7 @@ use turmoil::{Builder, Sim};
 
 use crate::hosts::supervise;
 use crate::world::host::Life;
-use crate::world::net::Way;
+use crate::world::net::{Late, Way};
 use crate::world::{World, address, host_at, locked};
 
 /// How long each host's turn lasts.
@@ -114,7 +115,13 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
         phases.await;
         Ok(())
     });
-    let mut links = Links { hosts: Vec::new(), troubled: BTreeMap::new() };
+    let mut links = Links {
+        hosts: Vec::new(),
+        most: most.max(TICK),
+        troubled: BTreeMap::new(),
+        slow: BTreeMap::new(),
+        late: BTreeMap::new(),
+    };
     for (at, process) in std::mem::take(&mut *locked(&ticking.inhabitants)) {
         links.hosts.push(at);
         let (world, host) = (Arc::clone(world), Arc::clone(&world.hosts()[at]));
@@ -138,26 +145,56 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
 
 /// Turmoil's links.
 struct Links {
-    /// Who has any. The store is no host of turmoil's: calls to it travel without its sockets.
+    /// Who has any, by place. The store is no host of turmoil's: calls to it travel without its sockets.
     hosts: Vec<usize>,
+    /// The longest that a packet travels when all is well.
+    most: Duration,
     /// Those that are not open, and how they are instead.
     troubled: BTreeMap<(usize, usize), Way>,
+    /// Those that are slow, and by how much.
+    slow: BTreeMap<(usize, usize), Duration>,
+    /// Directions that have healed and keep what they held for a while.
+    late: BTreeMap<(usize, usize), Late>,
 }
 
 impl Links {
     /// Makes every link what the world's network says that it is.
     fn follow(&mut self, world: &World, sim: &Sim<'_>) {
-        if self.troubled.is_empty() && !world.net.is_troubled() {
+        let well = self.troubled.is_empty() && self.slow.is_empty();
+        if well && !world.net.is_troubled() {
             return;
         }
+        let now = sim.elapsed();
         for (nth, &a) in self.hosts.iter().enumerate() {
             for &b in &self.hosts[nth + 1..] {
-                let (there, back) = (world.net.way(a, b), world.net.way(b, a));
-                let link = there.max(back);
-                if self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open) == link {
+                let (at_a, at_b) = (address(a), address(b));
+                let slow = world.net.slowness(a, b);
+                if self.slow.get(&(a, b)).copied().unwrap_or_default() != slow {
+                    sim.set_link_latency(at_a, at_b, self.most + slow);
+                    if slow.is_zero() {
+                        self.slow.remove(&(a, b))
+                    } else {
+                        self.slow.insert((a, b), slow)
+                    };
+                }
+                let before = self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open);
+                let mut link = world.net.way(a, b).max(world.net.way(b, a));
+                for direction in [(a, b), (b, a)] {
+                    let until = world.net.late_until(direction.0, direction.1).filter(|until| *until > now);
+                    match until {
+                        Some(until) => {
+                            let late = self.late.entry(direction).or_default();
+                            if late.0 != until {
+                                *late = (until, on_the_way(sim, direction));
+                            }
+                            link = link.max(Way::Held);
+                        }
+                        None => drop(self.late.remove(&direction)),
+                    }
+                }
+                if before == link {
                     continue;
                 }
-                let (at_a, at_b) = (address(a), address(b));
                 match link {
                     Way::Open => sim.release(at_a, at_b),
                     Way::Held => sim.hold(at_a, at_b),
@@ -173,23 +210,40 @@ impl Links {
         self.deliver_by_hand(world, sim);
     }
 
-    /// On links that are held for the sake of one direction, the other one moves.
+    /// On links that are held for the sake of one direction or of some connections, all else moves.
     fn deliver_by_hand(&self, world: &World, sim: &Sim<'_>) {
         sim.links(|links| {
             for link in links {
-                let (a, b) = link.pair();
-                let Some(pair) = host_at(a).zip(host_at(b)) else { continue };
-                if self.troubled.get(&pair) != Some(&Way::Held) {
+                if places(link.pair()).and_then(|pair| self.troubled.get(&pair)) != Some(&Way::Held) {
                     continue;
                 }
                 for sent in link {
                     let (from, to) = sent.pair();
-                    let open = host_at(from.ip()).zip(host_at(to.ip())).map(|(from, to)| world.net.way(from, to));
-                    if open == Some(Way::Open) {
+                    let Some(direction) = places((from.ip(), to.ip())) else { continue };
+                    let late =
+                        self.late.get(&direction).is_some_and(|(_, late)| late.contains(&(from.port(), to.port())));
+                    if !late && world.net.way(direction.0, direction.1) == Way::Open {
                         sent.deliver();
                     }
                 }
             }
         });
     }
+}
+
+/// The connections that have something under way in that direction.
+fn on_the_way(sim: &Sim<'_>, direction: (usize, usize)) -> BTreeSet<(u16, u16)> {
+    let mut connections = BTreeSet::new();
+    sim.links(|links| {
+        for (from, to) in links.flatten().map(|sent| sent.pair()) {
+            if places((from.ip(), to.ip())) == Some(direction) {
+                connections.insert((from.port(), to.port()));
+            }
+        }
+    });
+    connections
+}
+
+fn places((a, b): (IpAddr, IpAddr)) -> Option<(usize, usize)> {
+    host_at(a).zip(host_at(b))
 }
