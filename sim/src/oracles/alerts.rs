@@ -49,6 +49,8 @@ pub struct Alerts {
     told_of: BTreeSet<(Fingerprint, SignalState)>,
     /// When lease and store last did not agree.
     disagreed: Option<Duration>,
+    /// Until when there was more than one lease to read; for ever, while there is.
+    two_leases: Option<Duration>,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -132,6 +134,16 @@ impl Alerts {
             _ => return,
         };
         self.owed.push(Owed { at, asked, life: Arc::clone(life), what });
+    }
+
+    /// From now on some nodes read another lease than others: whom it names, the world's own record does not say.
+    pub fn leases_part(&mut self) {
+        self.two_leases = Some(Duration::MAX);
+    }
+
+    /// There is one lease again.
+    pub fn leases_join(&mut self, at: Duration) {
+        self.two_leases = Some(at);
     }
 
     /// The clocks of that host stood still, and go on now: its deadlines for noticing run from here.
@@ -225,7 +237,7 @@ impl Alerts {
                 let timing = &bounds.timing;
                 let window = timing.split_brain_grace + timing.lease_timeout + timing.store_timeout + bounds.compares();
                 let well = weather.host_well_since(life.host.at).is_some_and(|well| well + window <= at);
-                if well && self.disagreed.is_none_or(|then| then + window < at) {
+                if well && self.disagreed.max(self.two_leases).is_none_or(|then| then.saturating_add(window) < at) {
                     wrong = Some("lease and store have named the same");
                 }
             }

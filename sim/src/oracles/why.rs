@@ -13,6 +13,17 @@ pub fn why(oracle: &str) -> &'static str {
         "sends" => "Nobody else reads the deadline that an order bears.",
         "leader-acts" => "It needs neither an order nor an honest Redis, which gate-lease does.",
         "truth" => "It knows what a process has heard, which is more than the book and the store at the end.",
+        "failover" => "It is the only one that objects to leadership which nobody takes while nobody sends a signal.",
+        "split-brain" => "Two names for one leader harm nobody until something else goes wrong: only this one looks.",
+        "alerts" => "Nobody else reads what operators are told.",
+        "handover" => "It objects to a departure out of order when no successor happens to be hurt by it.",
+        "lease-owner" => {
+            "It reads every command that Redis carries out, and objects before anybody has trusted the result."
+        }
+        "lease-trust" => "It objects to a trust that is too long by a millisecond, with no order and no rival near.",
+        "heeds" => "It knows what each process was told, and so sees defiance that another guard makes harmless.",
+        "claims" => "It objects to a second claim at its commit, before chance and a broker have made an order of it.",
+        "outcomes" => "It demands that what was heard is written in time; truth asks only at the end of the run.",
         "expectations" => "It convicts no system: it keeps a recorded story from passing without having happened.",
         "processes" => "A process that ends by its own hand is seen at once, and not only by what it leaves undone.",
         _ => "",

@@ -22,7 +22,7 @@ pub(super) const MOST_RENEWALS: u32 = 180;
 
 /// The stories of whose faults the swarm has every kind.
 pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
-    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 9] = [
+    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 10] = [
         (&["pause"], successor_stands_still().boxed()),
         (&["store-slow"], one_slow_call().boxed()),
         (&["broker-late", "broker-refuses"], refused_before_accepted().boxed()),
@@ -31,6 +31,7 @@ pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
         (&["pause", "one-way"], stands_and_is_cut_off().boxed()),
         (&["latency-spike", "one-way"], last_reply_is_slow().boxed()),
         (&["clock-drift", "pause"], clocks_apart().boxed()),
+        (&["crash", "partition"], started_without_redis().boxed()),
         (&["redis-evicts", "pause-heartbeats"], two_leaders().boxed()),
     ];
     all.into_iter().filter(|(kinds, _)| kinds.iter().all(|kind| swarm.has(kind))).map(|(_, story)| story).collect()
@@ -77,6 +78,15 @@ fn source_cut_off(nodes: usize, faults_end: i64) -> impl Strategy<Value = Vec<Fa
     (1..=nodes, secs(5..=last), secs(60..=120)).prop_map(|(node, at, lasts)| {
         let between = ["source".to_owned(), format!("n{node}")];
         vec![FaultSpec { at: Some(at), when: None, fault: Fault::Partition { between, lasts } }]
+    })
+}
+
+/// A process starts and can't reach Redis, while somebody else leads.
+fn started_without_redis() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(1..=5), secs(20..=60)).prop_map(|(nth, down, lasts)| {
+        let point = Point::SignalStored;
+        let apart = Fault::Partition { between: ["@follower".to_owned(), "redis".to_owned()], lasts };
+        vec![when(point, nth, apart), when(point, nth, Fault::Crash { host: "@follower".into(), down })]
     })
 }
 
