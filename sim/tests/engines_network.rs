@@ -218,14 +218,17 @@ fn a_crash_is_told_and_a_power_loss_is_not() {
         });
         probe.end(&mut stream).await;
         probe.connect().await;
+        stream.write_all(b"x").await.unwrap();
         probe.world.net.mend(SERVER);
         probe.world.hosts()[SERVER].bring_up();
         probe.sleep(1).await;
+        // It knows nothing of that connection any more, and says so.
+        probe.end(&mut stream).await;
         let mut stream = probe.connect().await.unwrap();
         probe.echo(&mut stream).await;
     };
     let crash = [("connected", 0), ("byte: ConnectionAborted", 2)];
-    let loss = [("connected", 0), ("byte: silence", 10), ("connected: silence", 20)];
+    let loss = [("connected", 0), ("byte: silence", 10), ("connected: silence", 20), ("byte: ConnectionAborted", 0)];
     both_see(script, &[&crash[..], &loss, &[("connected", 0), ("echo", 0)]].concat());
 }
 

@@ -32,9 +32,10 @@ pub struct Latency {
 pub(super) type Late = (Duration, BTreeSet<(u16, u16)>);
 
 /// What becomes of packets in one direction.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Way {
     /// They arrive.
+    #[default]
     Open,
     /// They wait for the direction to heal.
     Held,
@@ -284,9 +285,10 @@ impl Net {
     /// What becomes of packets in that direction now.
     pub fn way(&self, from: usize, to: usize) -> Way {
         let state = locked(&self.state);
-        if state.cut.contains(&from) || state.cut.contains(&to) {
+        if state.cut.contains(&from) {
             Way::Dead
-        } else if state.is_blocked(from, to) {
+        } else if state.cut.contains(&to) || state.is_blocked(from, to) {
+            // Who sends to a machine without power sends again, until that has power.
             Way::Held
         } else {
             Way::Open

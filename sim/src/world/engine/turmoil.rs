@@ -4,7 +4,8 @@
 //! under way and the two phases of a run live on one more, `world`, which nothing ends. A process that ends is
 //! killed by [`turmoil::Sim::bounce`]: its tasks and sockets go with its runtime, and the machine lives on, so that
 //! who knocks is refused. What [`super::super::net`] says of a direction is carried out on turmoil's links between
-//! two ticks: dead wires are its `partition`, blocked ones its `hold`.
+//! two ticks: what a machine without power sends meets its `partition_oneway`, what is sent to it, as what is sent
+//! where the way is blocked, its `hold`.
 //!
 //! What turmoil can't do, and how that is bridged:
 //! - *hold one direction*, or some connections: a link is held as a whole, and what may pass is delivered by hand;
@@ -149,8 +150,8 @@ struct Links {
     hosts: Vec<usize>,
     /// The longest that a packet travels when all is well.
     most: Duration,
-    /// Those that are not open, and how they are instead.
-    troubled: BTreeMap<(usize, usize), Way>,
+    /// Those that are not open both ways, and how they are instead, there and back.
+    troubled: BTreeMap<(usize, usize), [Way; 2]>,
     /// Those that are slow, and by how much.
     slow: BTreeMap<(usize, usize), Duration>,
     /// Directions that have healed and keep what they held for a while.
@@ -164,9 +165,9 @@ impl Links {
         if well && !world.net.is_troubled() {
             return;
         }
-        let now = sim.elapsed();
-        for (nth, &a) in self.hosts.iter().enumerate() {
-            for &b in &self.hosts[nth + 1..] {
+        let hosts = self.hosts.clone();
+        for (nth, &a) in hosts.iter().enumerate() {
+            for &b in &hosts[nth + 1..] {
                 let (at_a, at_b) = (address(a), address(b));
                 let slow = world.net.slowness(a, b);
                 if self.slow.get(&(a, b)).copied().unwrap_or_default() != slow {
@@ -177,44 +178,53 @@ impl Links {
                         self.slow.insert((a, b), slow)
                     };
                 }
-                let before = self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open);
-                let mut link = world.net.way(a, b).max(world.net.way(b, a));
-                for direction in [(a, b), (b, a)] {
-                    let until = world.net.late_until(direction.0, direction.1).filter(|until| *until > now);
-                    match until {
-                        Some(until) => {
-                            let late = self.late.entry(direction).or_default();
-                            if late.0 != until {
-                                *late = (until, on_the_way(sim, direction));
-                            }
-                            link = link.max(Way::Held);
-                        }
-                        None => drop(self.late.remove(&direction)),
+                let mut link = [Way::Open; 2];
+                for (way, (from, to)) in link.iter_mut().zip([(a, b), (b, a)]) {
+                    *way = world.net.way(from, to);
+                    if self.keeps_late(world, sim, (from, to)) {
+                        *way = Way::Held.max(*way);
                     }
                 }
-                if before == link {
+                if self.troubled.get(&(a, b)).copied().unwrap_or_default() == link {
                     continue;
                 }
-                match link {
-                    Way::Open => sim.release(at_a, at_b),
-                    Way::Held => sim.hold(at_a, at_b),
-                    Way::Dead => sim.partition(at_a, at_b),
+                if link == [Way::Open; 2] {
+                    self.troubled.remove(&(a, b));
+                    sim.release(at_a, at_b);
+                    continue;
                 }
-                if link == Way::Open {
-                    self.troubled.remove(&(a, b))
-                } else {
-                    self.troubled.insert((a, b), link)
-                };
+                self.troubled.insert((a, b), link);
+                sim.hold(at_a, at_b);
+                for (way, from, to) in [(link[0], at_a, at_b), (link[1], at_b, at_a)] {
+                    if way == Way::Dead {
+                        sim.partition_oneway(from, to);
+                    }
+                }
             }
         }
         self.deliver_by_hand(world, sim);
+    }
+
+    /// Whether a direction has healed, and keeps for a while what it held.
+    fn keeps_late(&mut self, world: &World, sim: &Sim<'_>, direction: (usize, usize)) -> bool {
+        let until = world.net.late_until(direction.0, direction.1).filter(|until| *until > sim.elapsed());
+        match until {
+            Some(until) => {
+                let late = self.late.entry(direction).or_default();
+                if late.0 != until {
+                    *late = (until, on_the_way(sim, direction));
+                }
+            }
+            None => drop(self.late.remove(&direction)),
+        }
+        until.is_some()
     }
 
     /// On links that are held for the sake of one direction or of some connections, all else moves.
     fn deliver_by_hand(&self, world: &World, sim: &Sim<'_>) {
         sim.links(|links| {
             for link in links {
-                if places(link.pair()).and_then(|pair| self.troubled.get(&pair)) != Some(&Way::Held) {
+                if !places(link.pair()).is_some_and(|pair| self.troubled.contains_key(&pair)) {
                     continue;
                 }
                 for sent in link {
