@@ -415,7 +415,9 @@ impl Broker for BrokerLink {
             let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
             if fate.fails {
-                return Outcome::NotSent("the broker could not be reached".into());
+                let not_sent = Outcome::NotSent("the broker could not be reached".into());
+                self.world.judge().placed(self.world.now(), &self.life, order.fingerprint, &not_sent);
+                return not_sent;
             }
             if let Some(by) = fate.repeated {
                 self.nemesis.repeat_order(&order, by);
