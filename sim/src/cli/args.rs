@@ -133,6 +133,8 @@ pub(crate) enum Command {
     },
     /// Hunt every planted bug, on all cores: which are found, how soon and by which oracle.
     Mutants(super::mutants::MutantsArgs),
+    /// Put every fault of a table at every effect boundary of a few short runs, with every kind of broker.
+    Exhaust(super::exhaust::ExhaustArgs),
     /// List the recorded scenarios, oracles, planted bugs, and what scenario files may name.
     List {
         /// The folder of recorded scenarios.

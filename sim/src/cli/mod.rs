@@ -1,6 +1,7 @@
 //! The command line.
 
 mod args;
+mod exhaust;
 mod list;
 mod mutants;
 mod shrink;
@@ -50,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
             sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
         }
         Command::Mutants(args) => mutants::hunt(args),
+        Command::Exhaust(args) => exhaust::exhaust(args),
         Command::List { scenarios, json } => list::list(&scenarios, json),
     };
     let end = end.unwrap_or_else(|bad| {

@@ -1,6 +1,7 @@
 //! Runs: one, many, recorded ones, and the sign-off that is made of them.
 
 pub mod engines;
+pub mod exhaust;
 pub mod explore;
 pub mod failures;
 pub mod pool;

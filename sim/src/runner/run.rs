@@ -57,6 +57,8 @@ pub struct Run {
     pub story: Vec<Line>,
     /// Which points were reached when and by which host, if the story was kept.
     pub points: Vec<(Duration, Point, usize)>,
+    /// The points for which faults waited in vain.
+    pub unstruck: Vec<Point>,
 }
 
 /// How a signal ended.
@@ -282,6 +284,7 @@ impl Parts {
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
             points: trace.points().to_vec(),
+            unstruck: world.anchors().unstruck().to_vec(),
         }
     }
 }
