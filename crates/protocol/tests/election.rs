@@ -96,6 +96,26 @@ fn a_released_hint_tries_at_once() {
 }
 
 #[test]
+fn a_released_hint_that_overtakes_a_refusal_tries_again_at_once() {
+    let mut node = Bench::new();
+    node.tick();
+    assert_eq!(node.at(3).hear(Event::LeaseReleased), vec![], "one try at a time");
+    assert_eq!(node.at(5).lease(1, held_by(other(), 7_000)), vec![acquire(2, 2)], "refused before the release");
+    assert_eq!(node.at(9).lease(2, held_by(other(), 7_000)), vec![], "one hint, one more try");
+    assert_eq!(node.wakes_at(), Some(7_010));
+}
+
+#[test]
+fn a_released_hint_does_not_hurry_whoever_was_asked_to_step_down_meanwhile() {
+    let mut node = Bench::new();
+    node.tick();
+    node.hear(Event::LeaseReleased);
+    node.step_down();
+    assert_eq!(node.at(100).lease(1, held_by(other(), 3_000)), vec![]);
+    assert_eq!(node.wakes_at(), Some(10_100));
+}
+
+#[test]
 fn a_lost_acquire_reply_is_resolved_under_the_same_holder_value() {
     let mut node = Bench::new();
     node.tick();

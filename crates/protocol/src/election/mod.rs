@@ -231,10 +231,15 @@ impl Election {
         }
     }
 
-    /// Somebody says that the lease was released: try now, unless others are to go first.
+    /// Somebody says that the lease was released: try now, unless others are to go first; or again, if a try is under
+    /// way that may have come too early.
     pub fn on_released_hint(&mut self, now: Now) {
-        if let Phase::Following(following) = &mut self.phase {
-            following.try_at = following.try_at.min(now.mono.max(following.not_before));
+        match &mut self.phase {
+            Phase::Following(following) => {
+                following.try_at = following.try_at.min(now.mono.max(following.not_before));
+            }
+            Phase::Acquiring(acquiring) => acquiring.released = true,
+            Phase::Opening { .. } | Phase::Leading { .. } | Phase::Leaving(_) | Phase::Stopped => {}
         }
     }
 
