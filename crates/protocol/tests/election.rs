@@ -240,6 +240,33 @@ fn a_store_out_of_reach_gives_the_lease_to_others() {
     assert_eq!(commands[commands.len() - 2..], [gave_up_lease(&lost), release(id.0, 1)]);
 }
 
+#[test]
+fn an_epoch_whose_opening_was_not_heard_is_vacated_before_the_lease_is_released() {
+    let shutdown = LossReason::Asked("shutdown".into());
+    let mut node = opening();
+    node.store(2, leadership(4, None, 0));
+    assert_eq!(node.at(100).hear(Event::Shutdown), vec![gave_up_lease(&shutdown), vacate(4, 5, 1, &shutdown, 100)]);
+    assert_eq!(node.store(3, StoreReply::Opened(Epoch(5))), vec![], "too late");
+    assert_eq!(node.store(4, StoreReply::Done), vec![release(5, 1)]);
+
+    // Its answer was lost, and the lease is gone before the store can be asked again.
+    let mut node = opening();
+    node.store(2, leadership(0, None, 0));
+    assert_eq!(node.at(2_000).tick(), vec![renew(4, 1)]);
+    node.store_silent(3);
+    let gone = LossReason::LeaseGone;
+    assert_eq!(node.lease(4, LeaseReply::Free), vec![gave_up_lease(&gone), vacate(5, 1, 1, &gone, 2_000)]);
+    assert_eq!(node.store(5, fenced_by(1, other())), vec![release(6, 1)], "it was another's");
+}
+
+#[test]
+fn an_opening_that_the_store_has_refused_leaves_nothing_to_vacate() {
+    let mut node = opening();
+    node.store(2, leadership(0, None, 0));
+    node.store(3, fenced_by(1, other()));
+    assert_eq!(node.step_down(), vec![gave_up_lease(&asked()), release(4, 1)]);
+}
+
 // ---- leading
 
 #[test]

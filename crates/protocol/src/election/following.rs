@@ -50,7 +50,8 @@ impl Election {
         });
         let call = LeaseCall::Acquire { holder: holder.clone(), ttl: self.timing.ttl };
         let id = out.call(Call::Lease(call));
-        let acquiring = Acquiring { id, holder, sent_at: now.mono, not_before, tries, step_down: None, released: false };
+        let acquiring =
+            Acquiring { id, holder, sent_at: now.mono, not_before, tries, step_down: None, released: false };
         self.phase = Phase::Acquiring(acquiring);
     }
 
@@ -78,6 +79,7 @@ impl Election {
                     lease: Lease::granted(holder, sent_at, &self.timing),
                     since: now.mono,
                     told_split: false,
+                    unheard: None,
                     step: Opening::Reading { id },
                 };
             }

@@ -73,8 +73,21 @@ pub struct Election {
 enum Phase {
     Following(Following),
     Acquiring(Acquiring),
-    Opening { lease: Lease, since: Mono, told_split: bool, step: Opening },
-    Leading { lease: Lease, epoch: Epoch, since: Mono, beat: Beat, compare: Compare },
+    /// `unheard` is the epoch that was asked for last, and that may be open for all that is known.
+    Opening {
+        lease: Lease,
+        since: Mono,
+        told_split: bool,
+        unheard: Option<Epoch>,
+        step: Opening,
+    },
+    Leading {
+        lease: Lease,
+        epoch: Epoch,
+        since: Mono,
+        beat: Beat,
+        compare: Compare,
+    },
     Leaving(Leaving),
     Stopped,
 }
