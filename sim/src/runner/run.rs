@@ -245,6 +245,7 @@ impl Parts {
         violations.extend(handled::judge(at, scenario.world.broker, &self.broker.refused(), &sent, &stored));
         violations.extend(store_agrees::judge(at, &book, &stored));
         violations.extend(judge.truth.judge(at, &stored));
+        violations.extend(judge.alerts.judge(at, &judge.scene, &judge.weather, &judge.bounds));
         let sightings = std::mem::take(&mut judge.sightings);
         drop(judge);
         violations.extend(expectations::judge(

@@ -73,21 +73,30 @@ impl Verdict {
     }
 }
 
-/// Every scenario file of a folder, by name.
+/// The folder of recorded scenarios in which each is of a bug that there was.
+const REGRESSIONS: &str = "regressions";
+
+/// Every scenario file of a folder, by name; then those of its folder of regressions, if there is one.
 ///
 /// # Errors
 /// [`read::BadInput`] for the folder or its first bad file.
 pub fn recorded(folder: &Path) -> Result<Vec<(PathBuf, Scenario)>, read::BadInput> {
     let bad = |what: String| read::BadInput { file: folder.display().to_string(), line: None, what };
-    let entries = std::fs::read_dir(folder).map_err(|e| {
+    let scenarios_in = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
+        let paths = std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
+        let mut paths: Vec<_> =
+            paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+        paths.sort();
+        Ok(paths)
+    };
+    let mut paths = scenarios_in(folder).map_err(|e| {
         bad(format!("can't be read: {e}; run this in the workspace, or name a folder with --scenarios"))
     })?;
-    let mut paths: Vec<_> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    paths.sort();
+    match scenarios_in(&folder.join(REGRESSIONS)) {
+        Ok(regressions) => paths.extend(regressions),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(bad(format!("{REGRESSIONS} can't be read: {e}"))),
+    }
     if paths.is_empty() {
         return Err(bad("holds no scenario (*.toml); name another folder with --scenarios".into()));
     }
