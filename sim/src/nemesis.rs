@@ -138,7 +138,7 @@ impl Nemesis {
     pub fn begin_call(self: &Arc<Self>, call: CallName, host: usize) -> Fate {
         let point = Point::Before(call);
         let at = self.world.now();
-        self.world.trace().mix(at, host, &point);
+        self.world.trace().reach(at, host, point);
         let due = self.world.anchors().reach(point, host);
         let mut fate = Fate::default();
         for fault in due {
