@@ -47,9 +47,9 @@ fn a_burst_is_so_many_signals_at_one_time() {
 
 #[test]
 fn a_signal_may_be_sent_until_its_deadline() {
-    let outage = "[[fault]]\nat = \"19s\"\ndo = { broker-outage = { for = \"10s\" } }\n";
-    let late = see("", &buy("20s", &format!("good-for = \"5s\"\n{outage}")));
+    let refuses = "[[fault]]\nat = \"19s\"\ndo = { refuse = { host = \"broker\", for = \"10s\" } }\n";
+    let late = see("", &buy("20s", &format!("good-for = \"5s\"\n{refuses}")));
     assert_eq!((late.state("BUY"), late.booked().len()), ("expired", 0));
-    let in_time = see("", &buy("20s", &format!("good-for = \"30s\"\n{outage}")));
+    let in_time = see("", &buy("20s", &format!("good-for = \"30s\"\n{refuses}")));
     assert_eq!((in_time.state("BUY"), in_time.booked().len()), ("executed", 1));
 }

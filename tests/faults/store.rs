@@ -44,9 +44,9 @@ fn a_slow_store_takes_that_much_longer() {
     let slow = s(0.4)..s(0.41);
     assert!(all(seen.took(LEADER, "heartbeat", "after", 25.0..31.0), slow.clone()));
     assert!(all(seen.took(LEADER, "read-pending", "after", 25.0..31.0), slow));
-    assert!(all(seen.took(LEADER, "heartbeat", "after", 2.0..25.0), QUICK));
+    assert!(all(seen.took(LEADER, "heartbeat", "after", 3.0..25.0), QUICK));
     assert!(all(seen.took(LEADER, "heartbeat", "after", 31.0..60.0), QUICK));
-    assert!(all(seen.took(LEADER, "renew", "after", 2.0..60.0), QUICK));
+    assert!(all(seen.took(LEADER, "renew", "after", 3.0..60.0), QUICK));
 }
 
 #[test]
