@@ -36,7 +36,7 @@ pub(super) fn hunt(args: MutantsArgs) -> Result<End, BadInput> {
     let all = || oncegate_sim::mutants::CATALOGUE.iter().map(|row| row.mutant).collect();
     let mutants = if args.only.is_empty() { all() } else { args.only };
     let stories = recorded(&args.scenarios)?.into_iter().map(|(_, scenario)| scenario).collect();
-    let hunt = Hunt { mutants, runs: args.runs, seed: args.seed, stories };
+    let hunt = Hunt { mutants, runs: args.runs, seed: args.seed, stories, make_small: true };
     if !args.json {
         println!("{:28} {:9} {:>4} {:>10}  {:18} by", "planted bug", "", "runs", "simulated", "smallest");
     }
@@ -90,6 +90,9 @@ fn tell(power: &Power) {
         power.hunted.len(),
         power.took.as_secs_f64(),
     );
+    if let Some(size) = power.median_size() {
+        println!("their smallest scenarios, medians: {size}");
+    }
     let survivors = power.survivors();
     if !survivors.is_empty() {
         println!("SURVIVED: {}", names(&survivors));
@@ -128,6 +131,7 @@ fn report(power: &Power) -> serde_json::Value {
         "of": power.hunted.len(),
         "survivors": power.survivors(),
         "median_runs": power.median_runs(),
+        "median_smallest": power.median_size(),
         "seconds": power.took.as_secs_f64(),
         "mutants": mutants,
         "oracles": power.merits,

@@ -24,6 +24,8 @@ pub struct Hunt {
     pub seed: u64,
     /// Recorded scenarios, to which those are put that survive all drawn ones.
     pub stories: Vec<Scenario>,
+    /// Make each failure as small as it can be: that takes longer than to find it.
+    pub make_small: bool,
 }
 
 /// What became of one bug.
@@ -89,6 +91,17 @@ impl Power {
         self.hunted.iter().filter(|hunted| hunted.killed.is_none()).map(|hunted| hunted.mutant).collect()
     }
 
+    /// The medians of faults, nodes and signals in the smallest scenarios of those that were found.
+    pub fn median_size(&self) -> Option<Size> {
+        let sizes: Vec<_> = self.hunted.iter().filter_map(|h| h.killed.as_ref()).map(|kill| kill.smallest).collect();
+        let median = |member: fn(&Size) -> usize| {
+            let mut all: Vec<_> = sizes.iter().map(member).collect();
+            all.sort_unstable();
+            all.get(all.len() / 2).copied()
+        };
+        Some(Size { faults: median(|s| s.faults)?, nodes: median(|s| s.nodes)?, signals: median(|s| s.signals)? })
+    }
+
     /// The median of runs to detection, over those that were found; what only a story finds counts as all runs.
     pub fn median_runs(&self) -> Option<u64> {
         let mut runs: Vec<_> = self.hunted.iter().filter(|hunted| hunted.killed.is_some()).map(|h| h.runs).collect();
@@ -119,20 +132,20 @@ pub fn find(hunt: &Hunt, mutant: Mutant) -> Hunted {
     let mut simulated = Duration::ZERO;
     for number in 0..hunt.runs {
         let seed = hunt.seed.wrapping_add(number);
-        if let Some(kill) = put_to(mutant, &generate::draw(seed), &mut simulated) {
+        if let Some(kill) = put_to(hunt, mutant, &generate::draw(seed), &mut simulated) {
             return Hunted { mutant, runs: number + 1, killed: Some(Kill { seed: Some(seed), ..kill }) };
         }
     }
     let killed = hunt.stories.iter().find_map(|story| {
         // What it expects to be shown is no promise of the system's.
         let scenario = Scenario { expect: Expect::default(), ..story.clone() };
-        put_to(mutant, &scenario, &mut simulated).map(|kill| Kill { story: Some(story.name.clone()), ..kill })
+        put_to(hunt, mutant, &scenario, &mut simulated).map(|kill| Kill { story: Some(story.name.clone()), ..kill })
     });
     Hunted { mutant, runs: hunt.runs, killed }
 }
 
 /// One run of a bug, and what is held against it.
-fn put_to(mutant: Mutant, scenario: &Scenario, simulated: &mut Duration) -> Option<Kill> {
+fn put_to(hunt: &Hunt, mutant: Mutant, scenario: &Scenario, simulated: &mut Duration) -> Option<Kill> {
     let run = run(scenario, Options { mutant: Some(mutant), ..Options::default() });
     // Kept to what the oracles say: that the world itself is out of its depth convicts nobody.
     let objections = run.violations.iter().filter(|violation| ORACLES.contains(&violation.oracle));
@@ -141,8 +154,10 @@ fn put_to(mutant: Mutant, scenario: &Scenario, simulated: &mut Duration) -> Opti
         return None;
     };
     *simulated += first.at;
-    let smallest =
-        shrink::shrink(scenario, Some(mutant), Some(first.oracle), Limits::default(), &ProgressBar::hidden());
+    let small = || {
+        shrink::shrink(scenario, Some(mutant), Some(first.oracle), Limits::default(), &ProgressBar::hidden())
+    };
+    let smallest = if hunt.make_small { small() } else { None };
     Some(Kill {
         seed: None,
         story: None,
