@@ -84,7 +84,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "unknown point",
         "name = \"x\"\n[[fault]]\nwhen = { point = \"claim\" }\ndo = \"redis-loses-data\"\n",
-        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `broker-connecting`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`",
+        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `broker-connecting`, `order-sent`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`",
     ),
     (
         "unknown broker",
@@ -94,7 +94,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "unknown sighting",
         "name = \"x\"\n[expect]\nseen = { fenced = 1 }\n",
-        "x.toml:3: unknown name `fenced`, expected one of `taken-over`, `claim-fenced`, `claim-taken`, `heartbeat-fenced`, `signal-repeated`, `intake-refused`, `deposed-truth`, `order-deduplicated`, `order-not-found`, `found-by-lookup`, `quarantined`, `expired`, `store-failed`, `store-reply-lost`, `broker-silent`, `broker-outage`, `broker-refused`, `broker-confused`, `broker-late`",
+        "x.toml:3: unknown name `fenced`, expected one of `taken-over`, `claim-fenced`, `claim-taken`, `claim-outnumbered`, `heartbeat-fenced`, `epoch-refused`, `vacate-fenced`, `conclude-fenced`, `signal-repeated`, `intake-refused`, `malformed-refused`, `conflict-refused`, `word-refused`, `deposed-truth`, `begun`, `executed-at-once`, `refused-at-once`, `handed-back`, `doubted`, `left-unfinished`, `placed-again`, `executed-late`, `refused-late`, `cleared-up`, `found-by-lookup`, `quarantined`, `expired`, `quarantine-overruled`, `quarantine-refused`, `resolved`, `resolved-executed`, `resolved-resend`, `looked-up`, `looked-up-again`, `looked-up-past-deadline`, `looked-up-forgotten`, `quarantined-unfound`, `quarantined-blind`, `lease-taken`, `lease-found-own`, `lease-denied`, `lease-renewed`, `renewal-denied`, `renewal-too-late`, `lease-released`, `release-refused`, `opened-first`, `opened-vacant`, `opened-over-itself`, `opened-over-the-dead`, `opened-over-the-living`, `vacated`, `took-the-lead`, `lost-lease-taken`, `lost-lease-gone`, `lost-deadline`, `lost-store`, `lost-fenced`, `stepped-down`, `shut-down`, `gave-up-lease`, `gave-up-asked`, `split-told`, `split-told-by-leader`, `split-ended`, `order-deduplicated`, `order-not-found`, `broker-silent`, `broker-outage`, `look-up-refused`, `broker-refused`, `broker-confused`, `broker-misanswered`, `broker-late`, `store-failed`, `store-reply-lost`, `store-busy`, `store-full`, `redis-reply-lost`",
     ),
     (
         "a time without unit",
