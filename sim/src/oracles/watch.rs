@@ -210,7 +210,6 @@ impl Judge {
         match notice {
             Notice::SplitBrain { .. } => self.split_brain.told(at),
             Notice::BecameLeader { holder, .. } => {
-                self.handover.leads(holder);
                 self.heeds.leads(at, holder.as_str());
             }
             Notice::LostLeadership { reason, .. } => {
