@@ -4,8 +4,8 @@
 //! - No first byte of an order leaves under an epoch that its holder has set out to vacate, or whose lease it has
 //!   set out to release.
 //! - Whoever vacates has no order under way that is younger than the broker's time-out: the drain is longer.
-//! - Whoever led, and releases while the store still names it, has set out to vacate before; that this may have
-//!   failed is why it releases nevertheless. (Who never heard that its epoch was opened can't know of it.)
+//! - Whoever releases while the store names it has set out to vacate before, whether or not it heard that its epoch
+//!   was opened; that this may have failed is why it releases nevertheless.
 //!
 //! Judged at the ports and at the bytes, so that nothing that is under way excuses anything.
 
@@ -28,7 +28,6 @@ type Process = (usize, u64);
 pub struct Handover {
     under_way: BTreeMap<Process, BTreeMap<Fingerprint, Duration>>,
     holders: BTreeMap<Epoch, Holder>,
-    led: BTreeSet<Holder>,
     vacated: BTreeMap<Holder, Duration>,
     released: BTreeMap<Holder, Duration>,
     objected: BTreeSet<(Fingerprint, Epoch)>,
@@ -39,11 +38,6 @@ impl Handover {
     /// An epoch was opened.
     pub fn opened(&mut self, epoch: Epoch, holder: &Holder) {
         self.holders.insert(epoch, holder.clone());
-    }
-
-    /// A process says that it leads.
-    pub fn leads(&mut self, holder: &Holder) {
-        self.led.insert(holder.clone());
     }
 
     /// A process hands an order to its broker port.
@@ -72,7 +66,7 @@ impl Handover {
     /// A process sets out to release the lease while the store names `named`.
     pub fn releases(&mut self, at: Duration, holder: &Holder, named: Option<&str>) {
         self.released.entry(holder.clone()).or_insert(at);
-        if named == Some(holder.as_str()) && self.led.contains(holder) && !self.vacated.contains_key(holder) {
+        if named == Some(holder.as_str()) && !self.vacated.contains_key(holder) {
             let what = format!("{holder} releases the lease, and has not vacated its epoch");
             self.violations.push(Violation { oracle: NAME, at, what });
         }
@@ -151,8 +145,6 @@ mod tests {
         let (mut oracle, bounds, holder) = (Handover::default(), Bounds::default(), Holder::new("a"));
         oracle.releases(SECOND, &holder, None);
         oracle.releases(SECOND, &holder, Some("b"));
-        oracle.releases(SECOND, &holder, Some("a"));
-        oracle.leads(&holder);
         assert_eq!(oracle.violations, []);
         oracle.releases(SECOND, &holder, Some("a"));
         assert_eq!(oracle.violations.len(), 1);

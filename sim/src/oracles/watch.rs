@@ -232,7 +232,6 @@ impl Judge {
                 self.course.split_is_told();
             }
             Notice::BecameLeader { holder, .. } => {
-                self.handover.leads(holder);
                 self.heeds.leads(at, holder.as_str());
             }
             Notice::LostLeadership { reason, .. } => {
