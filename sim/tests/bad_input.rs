@@ -509,7 +509,7 @@ fn who_mistypes_a_name_is_shown_all_that_there_are() {
     let points = offered("name = \"x\"\n[[fault]]\nwhen = { point = \"claim\" }\ndo = \"redis-loses-data\"\n");
     assert_eq!(points, named(&mut Point::ALL.into_iter().chain(Point::boundaries()).map(Point::name)));
     let sightings = offered("name = \"x\"\n[expect]\nseen = { fenced = 1 }\n");
-    assert_eq!(sightings, named(&mut Sighting::ALL.into_iter().map(Sighting::name)));
+    assert_eq!(sightings, named(&mut Sighting::ALL.iter().map(|sighting| sighting.name())));
 }
 
 #[test]

@@ -26,6 +26,13 @@ impl Sends {
         self.stepped.insert(host, at);
     }
 
+    /// The clocks of that host stood still for so long: what it looked at before is that much younger.
+    pub fn clock_stood_still(&mut self, host: usize, lasted: Duration) {
+        if let Some(stepped) = self.stepped.get_mut(&host) {
+            *stepped += lasted;
+        }
+    }
+
     /// An order begins to leave the node at `by`.
     pub fn first_byte(&mut self, world: &World, by: usize, bytes: &[u8]) {
         let at = world.now();
@@ -72,6 +79,9 @@ mod tests {
         assert_eq!(oracle.violations.len(), 1);
         oracle.clock_stepped(0, at);
         oracle.judge(at, (0, "n1"), 1_000, 1_000);
+        assert_eq!(oracle.violations.len(), 1);
+        oracle.clock_stood_still(0, Duration::from_secs(60));
+        oracle.judge(at + Duration::from_secs(60), (0, "n1"), 1_000, 1_000);
         assert_eq!(oracle.violations.len(), 1);
     }
 

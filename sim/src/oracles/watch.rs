@@ -79,6 +79,9 @@ impl Judge {
     /// it has so much longer for.
     pub fn clocks_stood_still(&mut self, at: Duration, host: &str, lasted: Duration) {
         self.leader_acts.clock_stood_still(host, lasted);
+        if let Some(place) = self.weather.place(host) {
+            self.sends.clock_stood_still(place, lasted);
+        }
         self.heeds.clock_stood_still(host, lasted);
         self.alerts.clock_stood_still(at, host);
     }
