@@ -462,11 +462,6 @@ const SLIPS: &[(&str, &str, &str)] = &[
         "x.toml:3: call-repeated is done to a call: write when = { point = \"before-claim\" }, or before another call",
     ),
     (
-        "a repeated order where that is two orders",
-        "name = \"x\"\n[world]\nbroker = \"blind\"\n[[fault]]\nwhen = { point = \"before-place\" }\ndo = { call-repeated = { by = \"5s\" } }\n",
-        "x.toml:5: at a broker that is blind an order that arrives twice is two orders, which nobody can prevent: write broker = \"deduplicates\" or \"absorbs\", or repeat another call",
-    ),
-    (
         "expecting of a stranger",
         "name = \"x\"\n[expect]\norders = 1\nstates = { BUY = \"executed\" }\n",
         "x.toml:4: there is no signal \"BUY\" to expect anything of",
