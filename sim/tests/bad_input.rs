@@ -414,7 +414,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "a status of several digits too many",
         "name = \"x\"\n[[fault]]\nat = \"1s\"\ndo = { broker-misanswers = { status = 70000, for = \"5s\" } }\n",
-        "x.toml:4: ?",
+        "x.toml:4: the number 70000 is too large or too small here: scenarios/README.md shows every form",
     ),
     (
         "call-fails at a time",
