@@ -14,7 +14,7 @@ use oncegate_sim::scenario::{generate, read};
 fn told(name: &str, mutant: Option<Mutant>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
     let scenario = read::file(&path).unwrap_or_else(|bad| panic!("{bad}"));
-    let run = run(&scenario, Options { keep_story: true, mutant });
+    let run = run(&scenario, Options { keep_story: true, mutant, ..Options::default() });
     narrative::tell(&run).replace(&run.hash, "[hash]")
 }
 

@@ -250,6 +250,17 @@ async fn pending(store: &dyn SignalStore) {
     let order: Vec<_> = records.iter().map(|record| record.fingerprint).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fingerprint));
     assert_eq!(records.iter().map(|record| record.attempts.len()).collect::<Vec<_>>(), [0, 1, 0, 1]);
+
+    // What is quarantined is owed a telling: the newest, beside the others.
+    let unsure = [1, 3, 6].map(|n| claim(n, 1, "a", Purpose::Execute));
+    ask_all(store, unsure).await;
+    ask_all(store, [1, 3, 6].map(|n| outcome(n, 1, "a", Outcome::Unknown("timeout".into())))).await;
+    ask_all(store, [1, 3, 6].map(|n| conclude(n, 1, "a", Verdict::Quarantine("blind".into())))).await;
+    let StoreReply::Pending(records) = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
+    let order: Vec<_> = records.iter().map(|record| (record.fingerprint, record.state)).collect();
+    let [executing, quarantined] = [SignalState::Executing, SignalState::Quarantined];
+    let expected = [(2, executing), (3, quarantined), (4, executing), (6, quarantined)];
+    assert_eq!(order, expected.map(|(n, state)| (fingerprint(n), state)));
 }
 
 /// A clock that stands until it is moved; whoever sleeps on it gets its turn again at once.

@@ -346,6 +346,7 @@ impl Nemesis {
                     let told = format!("a second redis serves {}", names.join(", "));
                     let before = self.redis.join();
                     self.redis.split(serves.clone());
+                    world.judge().alerts.leases_part();
                     before.union(&serves).for_each(|at| {
                         world.resets.reset(self.redis.at, *at);
                     });
@@ -513,6 +514,7 @@ impl Nemesis {
                 (host, format!("{} goes on, its clocks {:.1}s behind", self.name(host), by.as_secs_f64()))
             }
             Undo::JoinMasters => {
+                world.judge().alerts.leases_join(world.now());
                 for at in self.redis.join() {
                     world.resets.reset(self.redis.at, at);
                 }

@@ -250,3 +250,28 @@ fn a_sign_off_passes_production_code_and_fails_the_planted_bug() {
         failed.out
     );
 }
+
+#[test]
+fn a_hunt_exits_with_0_when_all_is_found_and_with_1_when_a_bug_survives() {
+    let found = sim(&["mutants", "--only", "twin-hosts,vacate-resets-epoch", "--runs", "5", "--json"]);
+    assert_eq!(found.code, 0, "{}", found.out);
+    let report = json(&found.out);
+    assert_eq!(
+        (&report["killed"], &report["of"], &report["survivors"]),
+        (&2.into(), &2.into(), &serde_json::json!([]))
+    );
+    let twins = &report["mutants"][0];
+    assert_eq!((&twins["name"], &twins["killed"]), (&"twin-hosts".into(), &true.into()));
+    for told in ["story", "place", "against", "runs", "first", "oracles", "simulated_seconds", "smallest"] {
+        assert!(!twins[told].is_null(), "{told} is told");
+    }
+
+    let survived = sim(&["mutants", "--only", "dedup-window", "--runs", "1", "--scenarios", "sim/tests/no-stories"]);
+    assert_eq!(survived.code, 2, "{}", survived.out);
+    let one = folder("one-story");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::copy(workspace.join(HOLDS), one.join("two-leaders-at-once.toml")).unwrap();
+    let survived = sim(&["mutants", "--only", "dedup-window", "--runs", "1", "--scenarios", one.to_str().unwrap()]);
+    assert_eq!(survived.code, 1, "{}", survived.out);
+    assert!(survived.out.ends_with("SURVIVED: dedup-window\n"), "{}", survived.out);
+}

@@ -140,10 +140,11 @@ pub enum StoreCall {
         /// By the caller's wall clock.
         at: Wall,
     },
-    /// All signals that are owed something: the oldest `limit` that are received, and the oldest `limit` that
-    /// are executing or in doubt, in order of arrival. Answered by [`StoreReply::Pending`].
+    /// All signals that are owed something, in order of arrival: the oldest `limit` that are received; the oldest
+    /// `limit` that are executing or in doubt; and the newest `limit` that are quarantined, which are owed that
+    /// operators are told. Answered by [`StoreReply::Pending`].
     ReadPending {
-        /// How many of either kind.
+        /// How many of each kind.
         limit: u32,
     },
     /// Answered by [`StoreReply::Signal`].

@@ -96,6 +96,26 @@ fn a_released_hint_tries_at_once() {
 }
 
 #[test]
+fn a_released_hint_that_overtakes_a_refusal_tries_again_at_once() {
+    let mut node = Bench::new();
+    node.tick();
+    assert_eq!(node.at(3).hear(Event::LeaseReleased), vec![], "one try at a time");
+    assert_eq!(node.at(5).lease(1, held_by(other(), 7_000)), vec![acquire(2, 2)], "refused before the release");
+    assert_eq!(node.at(9).lease(2, held_by(other(), 7_000)), vec![], "one hint, one more try");
+    assert_eq!(node.wakes_at(), Some(7_010));
+}
+
+#[test]
+fn a_released_hint_does_not_hurry_whoever_was_asked_to_step_down_meanwhile() {
+    let mut node = Bench::new();
+    node.tick();
+    node.hear(Event::LeaseReleased);
+    node.step_down();
+    assert_eq!(node.at(100).lease(1, held_by(other(), 3_000)), vec![]);
+    assert_eq!(node.wakes_at(), Some(10_100));
+}
+
+#[test]
 fn a_lost_acquire_reply_is_resolved_under_the_same_holder_value() {
     let mut node = Bench::new();
     node.tick();
@@ -218,6 +238,33 @@ fn a_store_out_of_reach_gives_the_lease_to_others() {
     let lost = LossReason::StoreUnreachable(Duration::from_secs(12));
     let Some(Command::Call { id, .. }) = commands.last() else { panic!("{commands:?}") };
     assert_eq!(commands[commands.len() - 2..], [gave_up_lease(&lost), release(id.0, 1)]);
+}
+
+#[test]
+fn an_epoch_whose_opening_was_not_heard_is_vacated_before_the_lease_is_released() {
+    let shutdown = LossReason::Asked("shutdown".into());
+    let mut node = opening();
+    node.store(2, leadership(4, None, 0));
+    assert_eq!(node.at(100).hear(Event::Shutdown), vec![gave_up_lease(&shutdown), vacate(4, 5, 1, &shutdown, 100)]);
+    assert_eq!(node.store(3, StoreReply::Opened(Epoch(5))), vec![], "too late");
+    assert_eq!(node.store(4, StoreReply::Done), vec![release(5, 1)]);
+
+    // Its answer was lost, and the lease is gone before the store can be asked again.
+    let mut node = opening();
+    node.store(2, leadership(0, None, 0));
+    assert_eq!(node.at(2_000).tick(), vec![renew(4, 1)]);
+    node.store_silent(3);
+    let gone = LossReason::LeaseGone;
+    assert_eq!(node.lease(4, LeaseReply::Free), vec![gave_up_lease(&gone), vacate(5, 1, 1, &gone, 2_000)]);
+    assert_eq!(node.store(5, fenced_by(1, other())), vec![release(6, 1)], "it was another's");
+}
+
+#[test]
+fn an_opening_that_the_store_has_refused_leaves_nothing_to_vacate() {
+    let mut node = opening();
+    node.store(2, leadership(0, None, 0));
+    node.store(3, fenced_by(1, other()));
+    assert_eq!(node.step_down(), vec![gave_up_lease(&asked()), release(4, 1)]);
 }
 
 // ---- leading

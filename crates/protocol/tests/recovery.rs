@@ -357,6 +357,91 @@ fn a_verdict_that_its_owner_knew_better_rests_before_the_next() {
     assert_eq!(node.at(500).tick(), vec![claim(7, 1, 1, Purpose::Execute, 500)]);
 }
 
+// ---- a quarantine that nobody may have told of
+
+const FOUND_SO: &str = "found so in the store; it waits for an operator";
+
+fn quarantined(attempts: u32) -> SignalRecord {
+    begun(1, SignalState::Quarantined, (1..=attempts).map(|number| attempt(number, 0, other(), None)).collect())
+}
+
+fn told(detail: &str) -> Vec<Command> {
+    vec![settled(1, SignalState::Quarantined, detail)]
+}
+
+/// The store changes, and is read as it is then: by call `id`.
+fn reads(node: &mut Bench, id: u64, records: &[SignalRecord]) -> Vec<Command> {
+    assert_eq!(node.hear(Event::StoreChanged), vec![read_pending(id)]);
+    node.store(id, pending(records))
+}
+
+#[test]
+fn a_leader_tells_once_of_a_quarantine_whose_author_may_have_died_with_it() {
+    let mut node = Bench::leading_with(Capabilities::blind(), Timing::default(), vec![quarantined(1)]);
+    assert_eq!(node.store(4, pending(&[quarantined(1)])), told(FOUND_SO), "and does nothing else about it");
+    assert_eq!(reads(&mut node, 5, &[quarantined(1)]), vec![]);
+    // It leads again, and has not forgotten.
+    node.step_down();
+    node.store(6, StoreReply::Done);
+    node.lease(7, LeaseReply::Free);
+    node.at(10_000).tick();
+    node.lease(8, LeaseReply::Granted);
+    node.store(9, leadership(1, None, 0));
+    assert_eq!(node.store(10, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(11)]);
+    assert_eq!(node.store(11, pending(&[quarantined(1)])), vec![]);
+}
+
+#[test]
+fn every_quarantine_of_one_signal_is_told_of() {
+    let mut node = Bench::leading_with(Capabilities::blind(), Timing::default(), vec![quarantined(1)]);
+    assert_eq!(node.store(4, pending(&[quarantined(1)])), told(FOUND_SO));
+    // Sent again and quarantined again by others, in between two reads.
+    assert_eq!(reads(&mut node, 5, &[quarantined(2)]), told(FOUND_SO));
+    assert_eq!(reads(&mut node, 6, &[quarantined(1)]), vec![], "an old picture");
+    // Resolved: it is not kept in mind for ever.
+    assert_eq!(reads(&mut node, 7, &[]), vec![]);
+    assert_eq!(reads(&mut node, 8, &[quarantined(2)]), told(FOUND_SO));
+}
+
+#[test]
+fn the_author_of_a_quarantine_that_told_of_it_does_not_tell_again() {
+    let (mut node, _) = taking_over(Capabilities::blind());
+    // Reads that begin before the verdict is heard, and end after: without it, and with it.
+    assert_eq!(node.hear(Event::StoreChanged), vec![read_pending(6)]);
+    assert_eq!(node.store(5, now_stands(SignalState::Quarantined)), told(BLIND));
+    assert_eq!(node.store(6, pending(&[])), vec![]);
+    assert_eq!(reads(&mut node, 7, &[quarantined(1)]), vec![]);
+
+    let (mut node, _) = taking_over(Capabilities::blind());
+    assert_eq!(reads(&mut node, 6, &[quarantined(1)]), vec![], "its own answer is about to come");
+    assert_eq!(node.store(5, now_stands(SignalState::Quarantined)), told(BLIND));
+    assert_eq!(reads(&mut node, 7, &[quarantined(1)]), vec![]);
+}
+
+#[test]
+fn a_verdict_whose_answer_was_lost_is_told_of_although_the_broker_cannot_be_asked_again() {
+    let (mut node, _) = taking_over(Capabilities::blind());
+    node.store_silent(5);
+    assert_eq!(reads(&mut node, 6, &[quarantined(1)]), told(FOUND_SO));
+    assert_eq!(node.at(500).tick(), vec![], "nothing is left to conclude");
+
+    // The same of an order of its own.
+    let mut node = own_in_doubt(Capabilities::blind());
+    node.at(500).tick();
+    node.store_silent(8);
+    let own = begun(1, SignalState::Quarantined, vec![attempt(1, 1, holder(1), Some(unknown()))]);
+    assert_eq!(reads(&mut node, 9, &[own]), told(FOUND_SO));
+    assert_eq!(node.at(1_000).tick(), vec![]);
+}
+
+#[test]
+fn a_picture_of_a_quarantine_before_the_present_doubt_does_not_end_it() {
+    let mut node = own_in_doubt(Capabilities::blind());
+    let before = begun(1, SignalState::Quarantined, vec![]);
+    assert_eq!(reads(&mut node, 8, &[before]), vec![]);
+    assert_eq!(node.at(500).tick(), vec![conclude(9, 1, 1, quarantine(BLIND), 500)]);
+}
+
 // ---- leadership in between
 
 #[test]

@@ -42,13 +42,14 @@ pub(crate) fn is_anything_owed(connection: &Connection) -> Result<bool> {
 }
 
 pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<StoreReply> {
-    let oldest = |sql| records(connection, sql, [limit]);
+    let up_to_limit = |sql| records(connection, sql, [limit]);
     let by_arrival = |record: &SignalRecord| record.sequence;
-    let mut pending = oldest(statements::READ_EXECUTING)?;
-    pending.extend(oldest(statements::READ_IN_DOUBT)?);
+    let mut pending = up_to_limit(statements::READ_EXECUTING)?;
+    pending.extend(up_to_limit(statements::READ_IN_DOUBT)?);
     pending.sort_by_key(by_arrival);
     pending.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    pending.extend(oldest(statements::READ_RECEIVED)?);
+    pending.extend(up_to_limit(statements::READ_RECEIVED)?);
+    pending.extend(up_to_limit(statements::READ_QUARANTINED)?);
     pending.sort_by_key(by_arrival);
     Ok(StoreReply::Pending(pending))
 }

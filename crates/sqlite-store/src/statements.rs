@@ -53,11 +53,17 @@ pub(crate) const READ_RECEIVED: &str = owed!("received");
 pub(crate) const READ_EXECUTING: &str = owed!("executing");
 pub(crate) const READ_IN_DOUBT: &str = owed!("in_doubt");
 
+/// The newest, because whoever wrote the last ones may not have lived to tell; along `signals_quarantined`.
+pub(crate) const READ_QUARANTINED: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE state = 'quarantined'
+ORDER BY sequence DESC LIMIT ?1";
+
 /// Whether anything is owed at all; the common answer to a look is no.
 pub(crate) const READ_WHETHER_OWED: &str = "\
 SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
-    OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')";
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')";
 
 pub(crate) const READ_ATTEMPTS: &str = "\
 SELECT ordinal, leg, number, epoch, owner, client_order_id, claimed_at, outcome, outcome_detail, answered_for
@@ -108,7 +114,7 @@ mod tests {
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 29] = [
+    const HOT: [&str; 30] = [
         BEGIN,
         BEGIN_WRITE,
         COMMIT,
@@ -125,6 +131,7 @@ mod tests {
         READ_RECEIVED,
         READ_EXECUTING,
         READ_IN_DOUBT,
+        READ_QUARANTINED,
         READ_WHETHER_OWED,
         READ_ATTEMPTS,
         CLAIM,

@@ -271,6 +271,24 @@ fn what_is_owed_comes_in_order_of_arrival_and_bounded_by_kind() {
 }
 
 #[test]
+fn the_newest_quarantines_are_owed_a_telling_until_they_are_resolved() {
+    let mut calls = vec![open_epoch(0, "a")];
+    for n in 1..=4 {
+        calls.extend([insert(n), execute(n, 1, "a"), outcome(n, 1, "a", unknown())]);
+        calls.push(conclude(n, 1, "a", Verdict::Quarantine("blind".into())));
+    }
+    calls.extend([insert(5), insert(6)]);
+    let read = |calls: &[StoreCall]| {
+        let StoreReply::Pending(pending) = then(calls, &StoreCall::ReadPending { limit: 2 }) else { panic!() };
+        pending.iter().map(|record| record.fingerprint).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&calls), [3, 4, 5, 6].map(fingerprint), "and they take no room from what is to be done");
+    calls.push(resolve(4, 1, Resolution::Executed));
+    assert_eq!(read(&calls), [2, 3, 5, 6].map(fingerprint));
+    assert_eq!(read(&calls[..5]), [1].map(fingerprint), "though nothing else is owed");
+}
+
+#[test]
 fn an_order_keeps_its_client_order_id_and_shares_it_with_none() {
     let mut db = after(&[insert(1), insert(2), open_epoch(0, "a"), execute(1, 1, "a"), outcome(1, 1, "a", unknown())]);
     let mut renamed = claim_for(1, 1, "a", Purpose::Recover);

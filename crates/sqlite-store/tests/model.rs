@@ -105,6 +105,9 @@ impl Model {
                 };
                 let mut pending = oldest(&[SignalState::Received]);
                 pending.extend(oldest(&[SignalState::Executing, SignalState::InDoubt]));
+                let newest = self.signals.iter().rev().map(|kept| kept.record.clone());
+                let quarantined = newest.filter(|record| record.state == SignalState::Quarantined);
+                pending.extend(quarantined.take(*limit as usize));
                 pending.sort_by_key(|record| record.sequence);
                 StoreReply::Pending(pending)
             }

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::oracles::ORACLES;
 use oncegate_sim::runner::failures::FOLDER;
+use oncegate_sim::runner::signoff::progress::Shard;
+use oncegate_sim::scenario::Span;
 use oncegate_sim::world::engine::Engine;
 
 /// Runs the production coordinator in a simulated world of partitions, pauses, crashes, skewed clocks and lying
@@ -111,10 +113,22 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Check everything that must hold before real money meets a release: PASS or FAIL.
+    ///
+    /// What has an end is done first: determinism, recorded scenarios on both engines, every single fault at every
+    /// boundary, planted bugs. Drawn runs take the rest of the budget.
     Signoff {
-        /// How many drawn scenarios.
-        #[arg(long, default_value_t = 2_000)]
-        runs: u64,
+        /// How long it may take: 2m, 20m, 8h. What does not fit is left out, and said to be.
+        #[arg(long, default_value = "4m")]
+        budget: Span,
+        /// Exactly so many drawn runs, instead of as many as the budget has room for.
+        #[arg(long)]
+        runs: Option<u64>,
+        /// Which part of it to do, as i/n; `sim merge` joins the state files of all n.
+        #[arg(long, default_value = "1/1")]
+        shard: Shard,
+        /// Where progress is kept: the same command goes on from there.
+        #[arg(long)]
+        state: Option<PathBuf>,
         /// The seed of the first.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -127,6 +141,19 @@ pub(crate) enum Command {
         /// Sign this bug off instead of the production code: the verdict should be FAIL.
         #[arg(long)]
         mutant: Option<Mutant>,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hunt every planted bug, on all cores: which are found, how soon and by which oracle.
+    Mutants(super::mutants::MutantsArgs),
+    /// Put every fault of a table at every effect boundary of a few short runs, with every kind of broker.
+    Exhaust(super::exhaust::ExhaustArgs),
+    /// Join the state files of all shards of a sign-off: PASS or FAIL.
+    Merge {
+        /// What `sim signoff --shard i/n --state FILE` wrote, for every i.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
         /// For machines.
         #[arg(long)]
         json: bool,

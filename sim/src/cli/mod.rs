@@ -1,8 +1,11 @@
 //! The command line.
 
 mod args;
+mod exhaust;
 mod list;
+mod mutants;
 mod shrink;
+mod signoff;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,7 +16,7 @@ use oncegate_sim::mutants::Mutant;
 use oncegate_sim::report::{json, narrative};
 use oncegate_sim::runner::explore::{self, Sweep};
 use oncegate_sim::runner::shrink::{Limits, Shrunk, bar};
-use oncegate_sim::runner::signoff::{self, Plan, Verdict};
+use oncegate_sim::runner::signoff::Plan;
 use oncegate_sim::runner::{self, Options, Run, failures, run};
 use oncegate_sim::scenario::{generate, read, write};
 use serde_json::json;
@@ -45,9 +48,13 @@ pub(crate) fn main() -> ExitCode {
             Ok(replay(&files, Options { keep_story: true, mutant, engine }, quiet, json))
         }
         Command::Shrink { file, mutant, oracle, out, json } => shrink::shrink(&file, mutant, oracle, &out, json),
-        Command::Signoff { runs, seed, scenarios, failures, mutant, json } => {
-            sign_off(&Plan { runs, seed, scenarios, failures, mutant }, json)
+        Command::Signoff { budget, runs, shard, state, seed, scenarios, failures, mutant, json } => {
+            let plan = Plan { budget: budget.get(), runs, seed, scenarios, failures, mutant, shard, state };
+            signoff::signoff(&plan, json)
         }
+        Command::Merge { files, json } => signoff::merge(&files, json),
+        Command::Mutants(args) => mutants::hunt(args),
+        Command::Exhaust(args) => exhaust::exhaust(args),
         Command::List { scenarios, json } => list::list(&scenarios, json),
     };
     let end = end.unwrap_or_else(|bad| {
@@ -67,7 +74,8 @@ fn run_seed(seed: u64, options: Options, as_json: bool) -> Result<End, read::Bad
     if as_json {
         println!("{}", json::run(&run));
     } else {
-        println!("{}", write::to_text(&scenario, &format!("Drawn from seed {seed}.")));
+        let drawn = format!("Drawn from seed {seed}:\n{}", generate::swarm_of(seed));
+        println!("{}", write::to_text(&scenario, &drawn));
         print!("{}", narrative::tell(&run));
     }
     Ok(end_of(&run))
@@ -186,50 +194,4 @@ fn replay(files: &[std::path::PathBuf], options: Options, quiet: bool, as_json: 
         }
     }
     worst
-}
-
-fn sign_off(plan: &Plan, as_json: bool) -> Result<End, read::BadInput> {
-    if !as_json {
-        println!("oncegate sign-off: {} drawn runs from seed {}\n", plan.runs, plan.seed);
-    }
-    let verdict = signoff::sign_off(plan, |phase| {
-        if !as_json {
-            let mark = if phase.passed { "ok  " } else { "FAIL" };
-            println!("{mark} {:12} {:6.1} s  {}", phase.name, phase.took.as_secs_f64(), phase.figure);
-        }
-    })?;
-    let end = match (verdict.passed(), verdict.nondeterministic()) {
-        (true, _) => End::Holds,
-        (false, true) => End::NotDeterministic,
-        (false, false) => End::Violation,
-    };
-    if as_json {
-        let word = if verdict.passed() { "PASS" } else { "FAIL" };
-        let failure = verdict.story.as_ref().map(json::run);
-        println!(
-            "{}",
-            json!({ "verdict": word, "phases": verdict.phases, "replay": verdict.replay, "failure": failure })
-        );
-    } else {
-        print_verdict(&verdict);
-    }
-    Ok(end)
-}
-
-fn print_verdict(verdict: &Verdict) {
-    if let Some(run) = &verdict.story {
-        println!("\n{}", narrative::tell(run));
-    }
-    if verdict.passed() {
-        println!(
-            "\nPASS: no promise was broken. What this means and what it does not: README.md, \"What a sign-off says\""
-        );
-        return;
-    }
-    let failed: Vec<_> = verdict.phases.iter().filter(|phase| !phase.passed).collect();
-    let reasons: Vec<_> = failed.iter().map(|phase| format!("{} ({})", phase.name, phase.figure)).collect();
-    println!("\nFAIL: {}", reasons.join("; "));
-    if let Some(replay) = &verdict.replay {
-        println!("Replay:\n{replay}");
-    }
 }

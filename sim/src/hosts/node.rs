@@ -202,6 +202,7 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     };
     let ports =
         Ports { clock: Arc::clone(&clock), lease: Arc::new(lease), store: Arc::new(store), broker: Arc::new(broker) };
+    let ports = mutants::ports(setup.mutant, ports);
     let config =
         NodeConfig { instance, boot_nonce, timing: setup.timing.clone(), capabilities: setup.capabilities.clone() };
     let machine = mutants::machine(setup.mutant, config, clock.now());
@@ -414,7 +415,9 @@ impl Broker for BrokerLink {
             let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
             if fate.fails {
-                return Outcome::NotSent("the broker could not be reached".into());
+                let not_sent = Outcome::NotSent("the broker could not be reached".into());
+                self.world.judge().placed(self.world.now(), &self.life, order.fingerprint, &not_sent);
+                return not_sent;
             }
             if let Some(by) = fate.repeated {
                 self.nemesis.repeat_order(&order, by);

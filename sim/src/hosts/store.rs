@@ -72,6 +72,11 @@ impl StoreHost {
         Ok(Self { at, db, faults: Mutex::default(), version: Mutex::default(), changed: Notify::new() })
     }
 
+    /// Plants the store's part of a bug, if there is one, while the store is empty.
+    pub fn plant(&self, mutant: Option<Mutant>) {
+        mutant.into_iter().for_each(|mutant| mutant.schema(&mut locked(&self.db)));
+    }
+
     /// Lets something go wrong.
     pub fn begin(&self, fault: StoreFault) {
         let mut faults = locked(&self.faults);

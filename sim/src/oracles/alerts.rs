@@ -5,16 +5,18 @@
 //! - a process that the store tells that a signal failed, expired or is quarantined says so, at once;
 //! - a process that the store tells that its epoch is open says that it leads, at once, or that it gave up;
 //! - nobody acts as a leader, or vacates, unannounced;
-//! - a deposed leader that lives says so within the longest of its deadlines.
+//! - a deposed leader that lives says so within the longest of its deadlines;
+//! - what is quarantined at the end, and has been for long enough in a well world with a leader, has been told of by
+//!   somebody since, whatever became of who wrote it.
 //!
 //! Only when due:
 //! - a state that is told of a signal was committed; an epoch that is told was opened for who tells it; a loss is
 //!   told once, by who said that it leads; a split was there to be seen; a port failed only if something was wrong
 //!   not long ago; the store went back only if it did.
 //!
-//! Not promised by the system, and so not due: a settlement whose author ended, or lost leadership, before the
-//! store's answer reached it. The store knows, nobody says so, and the next leader does not look at what is
-//! settled ([`Alerts::untold`]).
+//! Not promised by the system, and so not due: that a signal failed or expired, when its author ended, or lost
+//! leadership, before the store's answer reached it. The store knows, and the next leader does not look at what
+//! needs nobody any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,9 +48,13 @@ pub struct Alerts {
     /// When each process last said that it gave something up.
     gave_up: BTreeMap<Process, Duration>,
     committed: BTreeSet<(Fingerprint, SignalState)>,
-    told_of: BTreeSet<(Fingerprint, SignalState)>,
+    /// What is quarantined and was told of to nobody since, and since when it is.
+    untold: BTreeMap<Fingerprint, Duration>,
+    quarantined: BTreeSet<Fingerprint>,
     /// When lease and store last did not agree.
     disagreed: Option<Duration>,
+    /// Until when there was more than one lease to read; for ever, while there is.
+    two_leases: Option<Duration>,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -101,7 +107,7 @@ impl Alerts {
     // ---- what was outwardly so
 
     /// The store carried a call out.
-    pub fn committed(&mut self, call: &StoreCall, reply: &StoreReply) {
+    pub fn committed(&mut self, at: Duration, call: &StoreCall, reply: &StoreReply) {
         match (call, reply) {
             (
                 StoreCall::RecordOutcome { fingerprint, .. }
@@ -110,6 +116,12 @@ impl Alerts {
                 StoreReply::State(Some(state)),
             ) => {
                 self.committed.insert((*fingerprint, *state));
+                if *state != SignalState::Quarantined {
+                    self.quarantined.remove(fingerprint);
+                    self.untold.remove(fingerprint);
+                } else if self.quarantined.insert(*fingerprint) {
+                    self.untold.insert(*fingerprint, at);
+                }
             }
             (StoreCall::OpenEpoch { holder, .. }, StoreReply::Opened(epoch)) => {
                 self.holders.insert(*epoch, holder.as_str().to_owned());
@@ -132,6 +144,16 @@ impl Alerts {
             _ => return,
         };
         self.owed.push(Owed { at, asked, life: Arc::clone(life), what });
+    }
+
+    /// From now on some nodes read another lease than others: whom it names, the world's own record does not say.
+    pub fn leases_part(&mut self) {
+        self.two_leases = Some(Duration::MAX);
+    }
+
+    /// There is one lease again.
+    pub fn leases_join(&mut self, at: Duration) {
+        self.two_leases = Some(at);
     }
 
     /// The clocks of that host stood still, and go on now: its deadlines for noticing run from here.
@@ -211,7 +233,9 @@ impl Alerts {
                 self.gave_up.insert(by, at);
             }
             Notice::Settled { fingerprint, state, .. } => {
-                self.told_of.insert((*fingerprint, *state));
+                if *state == SignalState::Quarantined {
+                    self.untold.remove(fingerprint);
+                }
                 self.owed.retain(|owed| {
                     let settled = matches!(owed.what, What::Settled(f, s, _) if f == *fingerprint && s == *state);
                     !(settled && process(&owed.life) == by)
@@ -225,7 +249,7 @@ impl Alerts {
                 let timing = &bounds.timing;
                 let window = timing.split_brain_grace + timing.lease_timeout + timing.store_timeout + bounds.compares();
                 let well = weather.host_well_since(life.host.at).is_some_and(|well| well + window <= at);
-                if well && self.disagreed.is_none_or(|then| then + window < at) {
+                if well && self.disagreed.max(self.two_leases).is_none_or(|then| then.saturating_add(window) < at) {
                     wrong = Some("lease and store have named the same");
                 }
             }
@@ -264,7 +288,8 @@ impl Alerts {
         self.owed.retain(|owed| owed.what != what || process(&owed.life) != by);
     }
 
-    /// What was owed at an instant that is over is late.
+    /// What was owed at an instant that is over is late. What ends owing the word of a quarantine leaves it to the next
+    /// leader ([`Self::judge`]).
     fn collect(&mut self, now: Duration) {
         let (late, owed) = std::mem::take(&mut self.owed).into_iter().partition(|owed| owed.at < now);
         self.owed = owed;
@@ -282,17 +307,22 @@ impl Alerts {
         }
     }
 
-    /// The signals of these that are quarantined without anybody ever having been told: a gap of the system, not
-    /// held against a run.
-    pub fn untold(&self, quarantined: impl IntoIterator<Item = Fingerprint>) -> Vec<Fingerprint> {
-        let told = |fingerprint: &Fingerprint| self.told_of.contains(&(*fingerprint, SignalState::Quarantined));
-        quarantined.into_iter().filter(|fingerprint| !told(fingerprint)).collect()
+    /// The end of a run: what is quarantined untold, although a leader had the time to read of it and tell.
+    pub fn judge(&self, at: Duration, scene: &Scene, weather: &Weather, bounds: &Bounds) -> Vec<Violation> {
+        let Some(quiet) = weather.quiet_since().filter(|_| scene.leader().is_some()) else { return Vec::new() };
+        let late = self.untold.iter().filter(|(_, since)| quiet.max(**since) + bounds.finds_quarantines() < at);
+        late.map(|(fingerprint, since)| {
+            let since = since.as_secs_f64();
+            let what = format!("{fingerprint:?} is quarantined since {since:.3}s, and nobody has said so");
+            Violation { oracle: NAME, at, what }
+        })
+        .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use oncegate_protocol::call::Verdict;
+    use oncegate_protocol::call::{Resolution, Verdict};
     use oncegate_protocol::notice::LossReason;
     use oncegate_protocol::{Holder, Wall};
 
@@ -334,7 +364,7 @@ mod tests {
             let life = life(0, "n1");
             let mut stage = Self { oracle: Alerts::default(), weather, bounds: Bounds::default(), life };
             let call = StoreCall::OpenEpoch { expected: Epoch(0), holder: Holder::new("n1"), at: Wall::default() };
-            stage.oracle.committed(&call, &StoreReply::Opened(Epoch(1)));
+            stage.oracle.committed(SECOND, &call, &StoreReply::Opened(Epoch(1)));
             stage.oracle.answered(SECOND, SECOND, &stage.life, &call, &StoreReply::Opened(Epoch(1)));
             stage.tell(1, &Notice::BecameLeader { epoch: Epoch(1), holder: Holder::new("n1") });
             stage
@@ -350,6 +380,13 @@ mod tests {
             self.oracle.look(at, &scene, &self.weather, &self.bounds);
         }
 
+        /// So many objections at the end, when this node leads if it lives.
+        fn end(&self, at: u32) -> usize {
+            let name = self.life.host.name.as_str();
+            let scene = scene_of(&[Arc::clone(&self.life)], Some(name), Some(name));
+            self.oracle.judge(SECOND * at, &scene, &self.weather, &self.bounds).len()
+        }
+
         fn objections(&self) -> usize {
             self.oracle.violations.len()
         }
@@ -360,23 +397,23 @@ mod tests {
         let (call, reply) = conclusion();
         for (tells, objections) in [(true, 0), (false, 1)] {
             let mut stage = Stage::leading();
-            stage.oracle.committed(&call, &reply);
+            stage.oracle.committed(SECOND, &call, &reply);
             stage.oracle.answered(2 * SECOND, SECOND, &stage.life, &call, &reply);
             if tells {
                 stage.tell(2, &settled());
             }
             stage.look(3 * SECOND, 1);
             assert_eq!(stage.objections(), objections);
-            assert_eq!(stage.oracle.untold([signal()]).len(), objections);
+            assert_eq!(stage.end(100), objections);
         }
     }
 
     #[test]
-    fn an_author_that_has_given_up_or_died_owes_no_word_of_it() {
+    fn an_author_that_has_given_up_or_died_leaves_the_word_of_it_to_the_next_leader() {
         let (call, reply) = conclusion();
         for dies in [true, false] {
             let mut stage = Stage::leading();
-            stage.oracle.committed(&call, &reply);
+            stage.oracle.committed(SECOND, &call, &reply);
             stage.tell(2, &Notice::LostLeadership { epoch: Epoch(1), reason: LossReason::LeaseGone });
             stage.oracle.answered(2 * SECOND, SECOND, &stage.life, &call, &reply);
             if dies {
@@ -384,8 +421,35 @@ mod tests {
             }
             stage.look(3 * SECOND, 1);
             assert_eq!(stage.objections(), 0);
-            assert_eq!(stage.oracle.untold([signal()]).len(), 1);
+            assert_eq!(stage.end(100), usize::from(!dies), "with nobody who leads nobody tells");
+            let next = Stage { life: life(1, "n2"), ..stage };
+            assert_eq!(next.end(10), 0, "it has not had the time yet");
+            assert_eq!(next.end(100), 1);
+            let mut next = next;
+            next.tell(5, &settled());
+            assert_eq!(next.end(100), 0);
         }
+    }
+
+    #[test]
+    fn a_quarantine_that_was_ended_in_time_is_owed_nothing_and_the_next_one_is() {
+        let (call, reply) = conclusion();
+        let resend = StoreCall::Resolve {
+            fingerprint: signal(),
+            resolution: Resolution::Resend,
+            attempts: 1,
+            reason: String::new(),
+            at: Wall::default(),
+        };
+        let mut stage = Stage::leading();
+        stage.oracle.committed(SECOND, &call, &reply);
+        stage.tell(1, &settled());
+        stage.oracle.committed(2 * SECOND, &call, &reply);
+        assert_eq!(stage.end(100), 0, "the same, said again");
+        stage.oracle.committed(3 * SECOND, &resend, &StoreReply::State(Some(SignalState::Received)));
+        assert_eq!(stage.end(100), 0);
+        stage.oracle.committed(4 * SECOND, &call, &reply);
+        assert_eq!(stage.end(100), 1);
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl Bounds {
         self.seen((self.timing.renew_every + self.round) * self.timing.compare_every)
     }
 
+    /// A quarantine is read by whoever leads, and told of: a leader reads what is owed twice in a lease time.
+    pub fn finds_quarantines(&self) -> Duration {
+        self.failover() + self.seen(self.timing.ttl / 2 + self.dead_line() + self.round * 2)
+    }
+
     /// Who was not heard by the store for so long has given up, whatever clock it goes by.
     pub fn unheard(&self) -> Duration {
         self.seen_on_any_clock(self.timing.store_deadline)
@@ -161,5 +166,6 @@ mod tests {
         assert_eq!(tenths(bounds.split_ends()), 69);
         assert_eq!(tenths(bounds.compares()), 207);
         assert_eq!(tenths(bounds.keeps()), 48);
+        assert_eq!(tenths(bounds.finds_quarantines()), 491);
     }
 }

@@ -90,8 +90,14 @@ impl Failover {
 
     /// The node at `node` says that it leads no more.
     pub fn gives_up(&mut self, at: Duration, node: usize, reason: &LossReason, weather: &Weather, bounds: &Bounds) {
-        let well_for = weather.node_well_since(node).map(|since| at.saturating_sub(since));
-        if let Some(time) = well_for.filter(|time| *time > bounds.keeps())
+        // Who is fenced is deposed by another, who may have had a reason that lies elsewhere: a lease from a master
+        // that is gone, or one that it could not renew in time.
+        let (well, owed_after) = match reason {
+            LossReason::Fenced(_) => (weather.quiet_since(), bounds.settles()),
+            _ => (weather.node_well_since(node), bounds.keeps()),
+        };
+        let well_for = well.map(|since| at.saturating_sub(since));
+        if let Some(time) = well_for.filter(|time| *time > owed_after)
             && !matches!(reason, LossReason::Asked(_))
         {
             let time = time.as_secs_f64();

@@ -29,6 +29,7 @@ pub mod store_agrees;
 pub mod truth;
 pub mod watch;
 pub mod weather;
+pub mod why;
 
 use std::time::Duration;
 

@@ -128,7 +128,7 @@ impl Judge {
         row: Option<&Leadership>,
     ) {
         self.heeds.store_heard(at, call, reply);
-        self.alerts.committed(call, reply);
+        self.alerts.committed(at, call, reply);
         match (call, reply) {
             (StoreCall::OpenEpoch { holder, .. }, StoreReply::Opened(epoch)) => self.handover.opened(*epoch, holder),
             (StoreCall::RecordOutcome { fingerprint, outcome: Outcome::Accepted(_), .. }, StoreReply::State(_)) => {

@@ -27,8 +27,15 @@ pub fn bar(name: &str, length: u64) -> ProgressBar {
 
 /// Carries `job` out for 0 to `count`, on all cores, in rising order, until it is done or says that enough is
 /// enough; what it returned, by number. All numbers below the last one returned were carried out.
-#[allow(clippy::disallowed_methods)] // Workers share nothing but the counter; each run has its own thread and world.
 pub fn each<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, bool) + Sync) -> Vec<(u64, T)> {
+    let results = part(count, bar, job);
+    bar.finish_and_clear();
+    results
+}
+
+/// As [`each`], for one part of what the bar shows.
+#[allow(clippy::disallowed_methods)] // Workers share nothing but the counter; each run has its own thread and world.
+pub fn part<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, bool) + Sync) -> Vec<(u64, T)> {
     let next = AtomicU64::new(0);
     let enough = AtomicBool::new(false);
     let results = Mutex::new(Vec::new());
@@ -51,7 +58,6 @@ pub fn each<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, boo
             });
         }
     });
-    bar.finish_and_clear();
     let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|(number, _)| *number);
     results

@@ -57,6 +57,8 @@ pub struct Run {
     pub story: Vec<Line>,
     /// Which points were reached when and by which host, if the story was kept.
     pub points: Vec<(Duration, Point, usize)>,
+    /// The points for which faults waited in vain.
+    pub unstruck: Vec<Point>,
 }
 
 /// How a signal ended.
@@ -155,6 +157,7 @@ impl Parts {
         world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
+        store.plant(options.mutant);
         let broker = Arc::new(BrokerHost::new(place("broker"), spec.broker));
         let redis = Arc::new(RedisHost::new(place("redis")));
         let heartbeats = Arc::new(Heartbeats::default());
@@ -242,6 +245,7 @@ impl Parts {
         violations.extend(handled::judge(at, scenario.world.broker, &self.broker.refused(), &sent, &stored));
         violations.extend(store_agrees::judge(at, &book, &stored));
         violations.extend(judge.truth.judge(at, &stored));
+        violations.extend(judge.alerts.judge(at, &judge.scene, &judge.weather, &judge.bounds));
         let sightings = std::mem::take(&mut judge.sightings);
         drop(judge);
         violations.extend(expectations::judge(
@@ -281,6 +285,7 @@ impl Parts {
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
             points: trace.points().to_vec(),
+            unstruck: world.anchors().unstruck().to_vec(),
         }
     }
 }

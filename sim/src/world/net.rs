@@ -28,10 +28,14 @@ pub struct Latency {
     pub most_ms: u64,
 }
 
+/// Until when a healed direction keeps what it held, and to which connections, by their ports, it belongs.
+pub(super) type Late = (Duration, BTreeSet<(u16, u16)>);
+
 /// What becomes of packets in one direction.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Way {
     /// They arrive.
+    #[default]
     Open,
     /// They wait for the direction to heal.
     Held,
@@ -67,7 +71,7 @@ struct State {
     /// By how much packets to and from a host take longer now.
     spikes: BTreeMap<usize, Vec<Duration>>,
     /// Until when a healed direction still keeps what it held, and whatever follows on the same connections.
-    late: BTreeMap<(usize, usize), (Duration, BTreeSet<(u16, u16)>)>,
+    late: BTreeMap<(usize, usize), Late>,
     /// How many reasons there are for a host to refuse connections.
     refusing: BTreeMap<usize, u32>,
     collected: Vec<Packet>,
@@ -281,9 +285,10 @@ impl Net {
     /// What becomes of packets in that direction now.
     pub fn way(&self, from: usize, to: usize) -> Way {
         let state = locked(&self.state);
-        if state.cut.contains(&from) || state.cut.contains(&to) {
+        if state.cut.contains(&from) {
             Way::Dead
-        } else if state.is_blocked(from, to) {
+        } else if state.cut.contains(&to) || state.is_blocked(from, to) {
+            // Who sends to a machine without power sends again, until that has power.
             Way::Held
         } else {
             Way::Open
@@ -293,7 +298,20 @@ impl Net {
     /// Whether any direction may be anything but open.
     pub fn is_troubled(&self) -> bool {
         let state = locked(&self.state);
-        !state.cut.is_empty() || state.blocked.values().any(|count| *count > 0)
+        !state.cut.is_empty()
+            || state.blocked.values().any(|count| *count > 0)
+            || state.spikes.values().any(|spikes| !spikes.is_empty())
+    }
+
+    /// Until when a healed direction keeps what it held, if it ever does.
+    pub fn late_until(&self, from: usize, to: usize) -> Option<Duration> {
+        locked(&self.state).late.get(&(from, to)).map(|(until, _)| *until)
+    }
+
+    /// By how much packets between two hosts take longer now.
+    pub fn slowness(&self, a: usize, b: usize) -> Duration {
+        let state = locked(&self.state);
+        state.spike(a) + state.spike(b)
     }
 
     /// How long packets travel.

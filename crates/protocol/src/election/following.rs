@@ -35,6 +35,9 @@ pub(super) struct Acquiring {
     /// Why this node was asked to step down meanwhile, if it was. It hears the reply out before it releases: a
     /// release that overtook the request would leave the lease to nobody.
     pub(super) step_down: Option<String>,
+    /// Somebody said meanwhile that the lease was released, perhaps after the lease store had refused this request:
+    /// a refusal is then no news.
+    pub(super) released: bool,
 }
 
 impl Election {
@@ -47,7 +50,8 @@ impl Election {
         });
         let call = LeaseCall::Acquire { holder: holder.clone(), ttl: self.timing.ttl };
         let id = out.call(Call::Lease(call));
-        let acquiring = Acquiring { id, holder, sent_at: now.mono, not_before, tries, step_down: None };
+        let acquiring =
+            Acquiring { id, holder, sent_at: now.mono, not_before, tries, step_down: None, released: false };
         self.phase = Phase::Acquiring(acquiring);
     }
 
@@ -58,7 +62,7 @@ impl Election {
         reply: &Result<LeaseReply, PortError>,
         out: &mut Outbox,
     ) {
-        let Acquiring { holder, sent_at, mut not_before, tries, step_down, .. } = acquiring;
+        let Acquiring { holder, sent_at, mut not_before, tries, step_down, released, .. } = acquiring;
         let tries = tries + 1;
         if step_down.is_some() {
             not_before = not_before.max(now.mono.plus(self.timing.ttl));
@@ -75,12 +79,14 @@ impl Election {
                     lease: Lease::granted(holder, sent_at, &self.timing),
                     since: now.mono,
                     told_split: false,
+                    unheard: None,
                     step: Opening::Reading { id },
                 };
             }
             Ok(LeaseReply::HeldBy { remaining, .. }) => {
                 // One millisecond more, because that is how finely the lease counts.
-                let wait = remaining.unwrap_or(self.timing.ttl).min(self.timing.ttl) + Duration::from_millis(1);
+                let runs_out = remaining.unwrap_or(self.timing.ttl).min(self.timing.ttl) + Duration::from_millis(1);
+                let wait = if released { Duration::ZERO } else { runs_out };
                 let try_at = now.mono.plus(wait).max(not_before);
                 self.phase = Phase::Following(Following { try_at, not_before, tries: 0, unheard: None });
             }

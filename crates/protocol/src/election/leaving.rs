@@ -14,7 +14,8 @@ use super::{Election, Phase, STEADY_AFTER_TTLS};
 #[derive(Clone, Debug)]
 pub(super) struct Leaving {
     pub(super) holder: Holder,
-    /// Ours to vacate; none when the store already knows better.
+    /// Ours to vacate, or perhaps: an epoch whose opening was asked for and not heard. The store vacates it for its
+    /// holder alone, so that a wrong guess changes nothing. None when the store already knows better.
     pub(super) epoch: Option<Epoch>,
     pub(super) reason: String,
     pub(super) hold_off: Duration,
@@ -32,15 +33,15 @@ impl Election {
     /// Authority ends here, before anything else is done about it.
     pub(super) fn leave(&mut self, now: Now, reason: LossReason, out: &mut Outbox) {
         let graceful = matches!(reason, LossReason::Asked(_));
-        let (holder, epoch, steady) = match &self.phase {
+        let (holder, led, unheard, steady) = match &self.phase {
             Phase::Leading { lease, epoch, since, .. } => {
                 let steady = now.mono.since(*since) >= self.timing.ttl * STEADY_AFTER_TTLS;
-                (lease.holder.clone(), Some(*epoch), steady)
+                (lease.holder.clone(), Some(*epoch), None, steady)
             }
-            Phase::Opening { lease, .. } => (lease.holder.clone(), None, false),
+            Phase::Opening { lease, unheard, .. } => (lease.holder.clone(), None, *unheard, false),
             Phase::Following(_) | Phase::Acquiring(_) | Phase::Leaving(_) | Phase::Stopped => return,
         };
-        out.notice(match epoch {
+        out.notice(match led {
             Some(epoch) => Notice::LostLeadership { epoch, reason: reason.clone() },
             None => Notice::GaveUpLease { reason: reason.clone() },
         });
@@ -55,11 +56,11 @@ impl Election {
         let vacates = !matches!(reason, LossReason::Fenced(_) | LossReason::EpochWentBack);
         self.phase = Phase::Leaving(Leaving {
             holder,
-            epoch: epoch.filter(|_| vacates),
+            epoch: led.or(unheard).filter(|_| vacates),
             reason: reason.to_string(),
             hold_off,
             step: LeavingStep::Draining {
-                until: if epoch.is_some() { now.mono.plus(self.timing.drain) } else { now.mono },
+                until: if led.is_some() { now.mono.plus(self.timing.drain) } else { now.mono },
             },
         });
     }

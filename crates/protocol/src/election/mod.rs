@@ -73,8 +73,21 @@ pub struct Election {
 enum Phase {
     Following(Following),
     Acquiring(Acquiring),
-    Opening { lease: Lease, since: Mono, told_split: bool, step: Opening },
-    Leading { lease: Lease, epoch: Epoch, since: Mono, beat: Beat, compare: Compare },
+    /// `unheard` is the epoch that was asked for last, and that may be open for all that is known.
+    Opening {
+        lease: Lease,
+        since: Mono,
+        told_split: bool,
+        unheard: Option<Epoch>,
+        step: Opening,
+    },
+    Leading {
+        lease: Lease,
+        epoch: Epoch,
+        since: Mono,
+        beat: Beat,
+        compare: Compare,
+    },
     Leaving(Leaving),
     Stopped,
 }
@@ -231,10 +244,15 @@ impl Election {
         }
     }
 
-    /// Somebody says that the lease was released: try now, unless others are to go first.
+    /// Somebody says that the lease was released: try now, unless others are to go first; or again, if a try is under
+    /// way that may have come too early.
     pub fn on_released_hint(&mut self, now: Now) {
-        if let Phase::Following(following) = &mut self.phase {
-            following.try_at = following.try_at.min(now.mono.max(following.not_before));
+        match &mut self.phase {
+            Phase::Following(following) => {
+                following.try_at = following.try_at.min(now.mono.max(following.not_before));
+            }
+            Phase::Acquiring(acquiring) => acquiring.released = true,
+            Phase::Opening { .. } | Phase::Leading { .. } | Phase::Leaving(_) | Phase::Stopped => {}
         }
     }
 

@@ -59,7 +59,9 @@ impl Election {
         }
         self.highest_seen = leadership.epoch;
         let own_prefix = Holder::of(&self.instance, self.boot_nonce, 0);
-        let Phase::Opening { lease, since, told_split, step } = &mut self.phase else { return };
+        let Phase::Opening { lease, since, told_split, unheard, step } = &mut self.phase else { return };
+        // What was asked for can't be open any more, nor be opened by a late copy, once the store is past it.
+        *unheard = unheard.filter(|epoch| leadership.epoch < *epoch);
         let waited = now.mono.since(*since);
         let may_open = match &leadership.holder {
             None => true,
@@ -78,6 +80,8 @@ impl Election {
         };
         if may_open {
             let call = StoreCall::OpenEpoch { expected: leadership.epoch, holder: lease.holder.clone(), at: now.wall };
+            // Should its answer not be heard, this is the epoch to vacate.
+            *unheard = Some(Epoch(leadership.epoch.0 + 1));
             *step = Opening::Asking { id: out.call(Call::Store(call)), sent_at: now.mono };
             return;
         }

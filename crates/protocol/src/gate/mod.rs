@@ -15,6 +15,7 @@
 
 mod recovery;
 mod task;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,9 @@ use crate::record::{SignalRecord, SignalState};
 use crate::time::{Mono, Now};
 use crate::timing::Timing;
 use task::{Stage, Task};
+use told::Told;
 
-/// How many signals of either kind are read from the store at a time.
+/// How many signals of each kind are read from the store at a time.
 const READ_LIMIT: u32 = 64;
 
 /// The gate of one process: closed unless it holds an [`Authority`].
@@ -50,6 +52,8 @@ pub struct Gate {
     calls: BTreeMap<CallId, Fingerprint>,
     /// Signals that are left alone for a while after a try that led nowhere.
     rests: BTreeMap<Fingerprint, Rest>,
+    /// Outlasts leaderships: an operator need not be woken by one process twice.
+    told: Told,
     fenced_by: Option<Epoch>,
 }
 
@@ -81,6 +85,7 @@ impl Gate {
             tasks: BTreeMap::new(),
             calls: BTreeMap::new(),
             rests: BTreeMap::new(),
+            told: Told::default(),
             fenced_by: None,
         }
     }
@@ -219,14 +224,15 @@ impl Gate {
         match reply {
             Reply::Store(Ok(StoreReply::Pending(records))) => {
                 let let_go = std::mem::take(&mut self.let_go);
+                let quarantined = records.iter().filter(|record| record.state == SignalState::Quarantined);
+                self.told.keep(&quarantined.map(|record| record.fingerprint).collect(), &let_go);
                 for record in records {
                     if let_go.contains(&record.fingerprint) {
                         // Seen before it ended: an order that was sent and recorded would look unsent.
                         self.reading.due = now.mono;
                         continue;
                     }
-                    if record.state == SignalState::Received && self.is_doubt_of_others(&record.fingerprint) {
-                        // Whoever left it unfinished has proved since that nothing was sent.
+                    if self.is_doubt_ended_by(&record) {
                         self.forget(&record.fingerprint);
                     }
                     if !self.tasks.contains_key(&record.fingerprint) {
@@ -248,18 +254,31 @@ impl Gate {
                 self.queue.insert(record.sequence, record);
             }
             SignalState::Executing | SignalState::InDoubt => self.take_up_unfinished(now, record, out),
-            SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined => {}
+            SignalState::Quarantined => {
+                self.rests.remove(&record.fingerprint);
+                if self.told.note(&record) {
+                    let detail = "found so in the store; it waits for an operator".into();
+                    let (fingerprint, state) = (record.fingerprint, record.state);
+                    out.notice(Notice::Settled { fingerprint, state, detail });
+                }
+            }
+            SignalState::Executed | SignalState::Failed | SignalState::Expired => {}
         }
     }
 
-    /// Whether all that is known of a signal here is that others left it in doubt. Its end may be found in the
-    /// store too; a doubt of one's own ends by one's own hand alone.
-    fn is_doubt_of_others(&self, fingerprint: &Fingerprint) -> bool {
-        self.tasks.get(fingerprint).is_some_and(|task| {
-            task.own.is_none()
-                && task.doubt_since.is_some()
-                && matches!(task.stage, Stage::Doubtful { .. } | Stage::Asking { .. })
-        })
+    /// Whether the store knows the end of a doubt that is still open here.
+    fn is_doubt_ended_by(&self, record: &SignalRecord) -> bool {
+        let Some(task) = self.tasks.get(&record.fingerprint) else { return false };
+        let in_doubt =
+            task.doubt_since.is_some() && matches!(task.stage, Stage::Doubtful { .. } | Stage::Asking { .. });
+        match record.state {
+            // Whoever left it unfinished has proved since that nothing was sent. A doubt of one's own ends by
+            // one's own hand alone.
+            SignalState::Received => in_doubt && task.own.is_none(),
+            // The verdict's reply was lost, and no attempt was added after it.
+            SignalState::Quarantined => in_doubt && task.record.attempts.len() <= record.attempts.len(),
+            _ => false,
+        }
     }
 
     fn busy(&self) -> usize {
@@ -327,6 +346,9 @@ impl Gate {
     }
 
     fn settle(&mut self, fingerprint: Fingerprint, state: SignalState, detail: String, out: &mut Outbox) {
+        if let (SignalState::Quarantined, Some(task)) = (state, self.tasks.get(&fingerprint)) {
+            self.told.note(&task.record);
+        }
         self.forget(&fingerprint);
         self.rests.remove(&fingerprint);
         out.notice(Notice::Settled { fingerprint, state, detail });

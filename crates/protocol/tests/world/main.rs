@@ -53,6 +53,7 @@ struct Seen {
     stale_pictures: u64,
     found: u64,
     resent: u64,
+    told_for_others: u64,
     settled: [u64; SignalState::ALL.len()],
 }
 
@@ -86,6 +87,8 @@ struct World<'a> {
     broker: Broker,
     late: Vec<Late>,
     acknowledged: BTreeSet<Fingerprint>,
+    /// Who has told of which quarantine: the host, its life, the signal and how many attempts it then had.
+    told: BTreeSet<(usize, u64, Fingerprint, usize)>,
     next_request: u64,
     seen: &'a RefCell<Seen>,
 }
@@ -115,6 +118,7 @@ impl<'a> World<'a> {
             broker: Broker::new(setup.capabilities.clone()),
             late: vec![],
             acknowledged: BTreeSet::new(),
+            told: BTreeSet::new(),
             next_request: 0,
             seen,
         };
@@ -400,7 +404,7 @@ impl<'a> World<'a> {
                     self.acknowledged.insert(fingerprint);
                 }
                 Command::Answer { .. } => {}
-                Command::Notice(notice) => self.count(&notice),
+                Command::Notice(notice) => self.count(number, &notice),
                 Command::Stopped => panic!("nobody asked to stop"),
             }
         }
@@ -419,7 +423,12 @@ impl<'a> World<'a> {
         seen.sent_again += u64::from(self.broker.orders_for(&order.fingerprint) > 0);
     }
 
-    fn count(&self, notice: &Notice) {
+    fn count(&mut self, host: usize, notice: &Notice) {
+        if let Notice::Settled { fingerprint, state: SignalState::Quarantined, detail } = notice {
+            let attempts = self.store.signals[fingerprint].attempts.len();
+            self.told.insert((host, self.hosts[host].boots, *fingerprint, attempts));
+            self.seen.borrow_mut().told_for_others += u64::from(detail.starts_with("found so in the store"));
+        }
         let mut seen = self.seen.borrow_mut();
         match notice {
             Notice::BecameLeader { .. } => seen.led += 1,
@@ -473,6 +482,12 @@ impl<'a> World<'a> {
             if self.setup.capabilities.dedup == DedupScope::Forever && signal_has_no_deadline(fingerprint) {
                 assert!(matches!(state, SignalState::Executed | SignalState::Failed), "P3: {state:?}");
             }
+        }
+        for (fingerprint, record) in &self.store.signals {
+            let told =
+                |(_, _, of, attempts): &(_, _, _, usize)| (of, *attempts) == (fingerprint, record.attempts.len());
+            let owed = record.state == SignalState::Quarantined;
+            assert!(!owed || self.told.iter().any(told), "P2: nobody was told of {record:#?}");
         }
         let leaders = self.hosts.iter().filter(|host| host.machine.authority().is_some()).count();
         assert_eq!(leaders, 1, "a healthy world has one leader");
@@ -566,6 +581,7 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
         (seen.stale_pictures, "stale pictures"),
         (seen.found, "found"),
         (seen.resent, "resent"),
+        (seen.told_for_others, "told for an author that did not live to tell"),
         (seen.settled[SignalState::Executed as usize], "executed"),
         (seen.settled[SignalState::Failed as usize], "failed"),
         (seen.settled[SignalState::Expired as usize], "expired"),

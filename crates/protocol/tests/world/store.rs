@@ -78,7 +78,9 @@ impl Store {
                 let received = self.in_order(|state| state == SignalState::Received).take(limit);
                 let unfinished =
                     self.in_order(|state| matches!(state, SignalState::Executing | SignalState::InDoubt)).take(limit);
-                let mut pending: Vec<_> = received.chain(unfinished).cloned().collect();
+                let mut quarantined: Vec<_> = self.in_order(|state| state == SignalState::Quarantined).collect();
+                quarantined.drain(..quarantined.len().saturating_sub(limit));
+                let mut pending: Vec<_> = received.chain(unfinished).chain(quarantined).cloned().collect();
                 pending.sort_by_key(|record| record.sequence);
                 StoreReply::Pending(pending)
             }

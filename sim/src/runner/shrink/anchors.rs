@@ -27,12 +27,18 @@ pub(super) fn strikes_at(spec: &FaultSpec, best: &Best) -> Option<Duration> {
     reached.map(|(at, ..)| *at).nth(anchor.nth.checked_sub(1)? as usize)
 }
 
+/// Whether a fault may be moved to it. What is about to be called has a name of its own in a signal's story, and
+/// else is reached when the reply before it was.
+const fn tells(point: Point) -> bool {
+    !matches!(point, Point::Before(_))
+}
+
 /// The points around that moment, the nearest first, by their count.
 fn points_near(best: &Best, moment: Duration) -> Vec<Anchor> {
     let mut seen = BTreeSet::new();
     let mut counts = std::collections::BTreeMap::<Point, u32>::new();
     let mut near = Vec::new();
-    for (at, point, _) in &best.run.points {
+    for (at, point, _) in best.run.points.iter().filter(|(_, point, _)| tells(*point)) {
         let nth = counts.entry(*point).or_default();
         *nth += 1;
         if at.abs_diff(moment) <= NEAR && *nth <= COUNTS {
@@ -90,7 +96,8 @@ pub(super) fn one_fault_elsewhere(best: &Best) -> Vec<Scenario> {
     if scenario.faults.len() < 2 {
         return Vec::new();
     }
-    let points: BTreeSet<Point> = best.run.points.iter().map(|(_, point, _)| *point).collect();
+    let points: BTreeSet<Point> =
+        best.run.points.iter().map(|(_, point, _)| *point).filter(|point| tells(*point)).collect();
     let mut alone = Vec::new();
     for spec in &scenario.faults {
         for point in &points {

@@ -3,28 +3,26 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
+use super::stories::{self, MOST_RENEWALS};
 use super::swarm::Swarm;
 use super::{secs, span};
-use crate::scenario::{Anchor, Fault, FaultSpec, Span};
+use crate::scenario::{Anchor, Fault, FaultSpec};
 use crate::world::anchor::Point;
 use crate::world::calls::CallName;
 
-/// Anchors at what happens all the time count to this many: most of a fault phase.
-const MOST_RENEWALS: u32 = 180;
 /// The longest that a fault lasts which is drawn at a time.
 const LONGEST: i64 = 60_000;
 
 /// Up to so many faults as the swarm says, of the kinds that it has.
 pub fn faults(swarm: &Swarm) -> impl Strategy<Value = Vec<FaultSpec>> + use<> {
     let single = fault_spec(swarm).prop_map(|spec| vec![spec]).boxed();
-    let mut stories = vec![(8, single)];
-    if swarm.has("pause") && swarm.has("one-way") {
-        stories.push((1, stale_trust().boxed()));
-    }
-    if swarm.has("redis-evicts") && swarm.has("pause-heartbeats") {
-        stories.push((1, two_leaders().boxed()));
-    }
-    prop::collection::vec(Union::new_weighted(stories), 0..=swarm.faults).prop_map(|stories| stories.concat())
+    let together = stories::stories(swarm);
+    let kinds = if together.is_empty() {
+        single
+    } else {
+        prop_oneof![4 => single, 1 => Union::new(together)].boxed()
+    };
+    prop::collection::vec(kinds, 0..=swarm.faults).prop_map(|stories| stories.concat())
 }
 
 fn fault_spec(swarm: &Swarm) -> impl Strategy<Value = FaultSpec> + use<> {
@@ -84,45 +82,6 @@ const fn call_at(point: Point) -> CallName {
         Point::OutcomeSending | Point::OutcomeStored => CallName::RecordOutcome,
         Point::LookupSending => CallName::LookUp,
     }
-}
-
-/// A leader whose lease runs out while it stands still or can't renew: what its trust is counted from, and how
-/// much is taken off it, shows only then.
-fn stale_trust() -> impl Strategy<Value = Vec<FaultSpec>> {
-    let actor = || "@actor".to_owned();
-    let there = (secs(2..=7), secs(15..=40)).prop_map(move |(stands, lasts)| {
-        let cut = Fault::OneWay { from: actor(), to: "redis".into(), lasts };
-        vec![Fault::Pause { host: actor(), lasts: stands }, cut]
-    });
-    let slow = (span(500..=1_400), secs(15..=40)).prop_map(move |(by, lasts)| {
-        // The reply of the last renewal that succeeds is slow: what counts from it counts too long.
-        let cut = Fault::OneWay { from: actor(), to: "redis".into(), lasts };
-        vec![Fault::LatencySpike { host: "redis".into(), by, lasts: Span::secs(3) }, cut]
-    });
-    let apart = secs(12..=30).prop_map(move |stands| {
-        let drift = |host: &str, ppm| Fault::ClockDrift { host: host.to_owned(), ppm, lasts: Span::secs(60) };
-        vec![drift("redis", 5_000), drift("@actor", -5_000), Fault::Pause { host: actor(), lasts: stands }]
-    });
-    anchored_together(prop_oneof![there, slow, apart])
-}
-
-/// Everything that should prevent a second leader fails together.
-fn two_leaders() -> impl Strategy<Value = Vec<FaultSpec>> {
-    let faults = (secs(15..=40), prop::bool::ANY).prop_map(|(lasts, slow)| {
-        let mut faults = vec![Fault::PauseHeartbeats { host: "@actor".into(), lasts }, Fault::RedisEvicts];
-        if slow {
-            faults.push(Fault::StoreSlow { by: Span::millis(400), lasts });
-        }
-        faults
-    });
-    anchored_together(faults)
-}
-
-fn anchored_together(faults: impl Strategy<Value = Vec<Fault>>) -> impl Strategy<Value = Vec<FaultSpec>> {
-    (1..=MOST_RENEWALS / 2, faults).prop_map(|(nth, faults)| {
-        let when = Some(Anchor { point: Point::LeaseRenewed, nth, by: None });
-        faults.into_iter().map(|fault| FaultSpec { at: None, when: when.clone(), fault }).collect()
-    })
 }
 
 /// What stops a node in the middle of what it does: paused, dead, or parted from whom it talks to, mostly for

@@ -4,15 +4,17 @@
 //! under way and the two phases of a run live on one more, `world`, which nothing ends. A process that ends is
 //! killed by [`turmoil::Sim::bounce`]: its tasks and sockets go with its runtime, and the machine lives on, so that
 //! who knocks is refused. What [`super::super::net`] says of a direction is carried out on turmoil's links between
-//! two ticks: dead wires are its `partition`, blocked ones its `hold`.
+//! two ticks: what a machine without power sends meets its `partition_oneway`, what is sent to it, as what is sent
+//! where the way is blocked, its `hold`.
 //!
 //! What turmoil can't do, and how that is bridged:
-//! - *hold one direction*: a link is held as a whole, and what may pass is delivered by hand;
+//! - *hold one direction*, or some connections: a link is held as a whole, and what may pass is delivered by hand;
 //! - *pause*: streams, timers and store calls ask their [`super::super::host::Life`], as in the first engine;
 //! - *a kernel under a process that stands still*, and *answers to a SYN that travel*: see [`super::wire`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,7 +25,7 @@ use turmoil::{Builder, Sim};
 
 use crate::hosts::supervise;
 use crate::world::host::Life;
-use crate::world::net::Way;
+use crate::world::net::{Late, Way};
 use crate::world::{World, address, host_at, locked};
 
 /// How long each host's turn lasts.
@@ -114,7 +116,13 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
         phases.await;
         Ok(())
     });
-    let mut links = Links { hosts: Vec::new(), troubled: BTreeMap::new() };
+    let mut links = Links {
+        hosts: Vec::new(),
+        most: most.max(TICK),
+        troubled: BTreeMap::new(),
+        slow: BTreeMap::new(),
+        late: BTreeMap::new(),
+    };
     for (at, process) in std::mem::take(&mut *locked(&ticking.inhabitants)) {
         links.hosts.push(at);
         let (world, host) = (Arc::clone(world), Arc::clone(&world.hosts()[at]));
@@ -138,58 +146,114 @@ pub fn run(world: &Arc<World>, seed: u64, lasts: Duration, phases: impl Future<O
 
 /// Turmoil's links.
 struct Links {
-    /// Who has any. The store is no host of turmoil's: calls to it travel without its sockets.
+    /// Who has any, by place. The store is no host of turmoil's: calls to it travel without its sockets.
     hosts: Vec<usize>,
-    /// Those that are not open, and how they are instead.
-    troubled: BTreeMap<(usize, usize), Way>,
+    /// The longest that a packet travels when all is well.
+    most: Duration,
+    /// Those that are not open both ways, and how they are instead, there and back.
+    troubled: BTreeMap<(usize, usize), [Way; 2]>,
+    /// Those that are slow, and by how much.
+    slow: BTreeMap<(usize, usize), Duration>,
+    /// Directions that have healed and keep what they held for a while.
+    late: BTreeMap<(usize, usize), Late>,
 }
 
 impl Links {
     /// Makes every link what the world's network says that it is.
     fn follow(&mut self, world: &World, sim: &Sim<'_>) {
-        if self.troubled.is_empty() && !world.net.is_troubled() {
+        let well = self.troubled.is_empty() && self.slow.is_empty();
+        if well && !world.net.is_troubled() {
             return;
         }
-        for (nth, &a) in self.hosts.iter().enumerate() {
-            for &b in &self.hosts[nth + 1..] {
-                let (there, back) = (world.net.way(a, b), world.net.way(b, a));
-                let link = there.max(back);
-                if self.troubled.get(&(a, b)).copied().unwrap_or(Way::Open) == link {
+        let hosts = self.hosts.clone();
+        for (nth, &a) in hosts.iter().enumerate() {
+            for &b in &hosts[nth + 1..] {
+                let (at_a, at_b) = (address(a), address(b));
+                let slow = world.net.slowness(a, b);
+                if self.slow.get(&(a, b)).copied().unwrap_or_default() != slow {
+                    sim.set_link_latency(at_a, at_b, self.most + slow);
+                    if slow.is_zero() {
+                        self.slow.remove(&(a, b))
+                    } else {
+                        self.slow.insert((a, b), slow)
+                    };
+                }
+                let mut link = [Way::Open; 2];
+                for (way, (from, to)) in link.iter_mut().zip([(a, b), (b, a)]) {
+                    *way = world.net.way(from, to);
+                    if self.keeps_late(world, sim, (from, to)) {
+                        *way = Way::Held.max(*way);
+                    }
+                }
+                if self.troubled.get(&(a, b)).copied().unwrap_or_default() == link {
                     continue;
                 }
-                let (at_a, at_b) = (address(a), address(b));
-                match link {
-                    Way::Open => sim.release(at_a, at_b),
-                    Way::Held => sim.hold(at_a, at_b),
-                    Way::Dead => sim.partition(at_a, at_b),
+                if link == [Way::Open; 2] {
+                    self.troubled.remove(&(a, b));
+                    sim.release(at_a, at_b);
+                    continue;
                 }
-                if link == Way::Open {
-                    self.troubled.remove(&(a, b))
-                } else {
-                    self.troubled.insert((a, b), link)
-                };
+                self.troubled.insert((a, b), link);
+                sim.hold(at_a, at_b);
+                for (way, from, to) in [(link[0], at_a, at_b), (link[1], at_b, at_a)] {
+                    if way == Way::Dead {
+                        sim.partition_oneway(from, to);
+                    }
+                }
             }
         }
         self.deliver_by_hand(world, sim);
     }
 
-    /// On links that are held for the sake of one direction, the other one moves.
+    /// Whether a direction has healed, and keeps for a while what it held.
+    fn keeps_late(&mut self, world: &World, sim: &Sim<'_>, direction: (usize, usize)) -> bool {
+        let until = world.net.late_until(direction.0, direction.1).filter(|until| *until > sim.elapsed());
+        match until {
+            Some(until) => {
+                let late = self.late.entry(direction).or_default();
+                if late.0 != until {
+                    *late = (until, on_the_way(sim, direction));
+                }
+            }
+            None => drop(self.late.remove(&direction)),
+        }
+        until.is_some()
+    }
+
+    /// On links that are held for the sake of one direction or of some connections, all else moves.
     fn deliver_by_hand(&self, world: &World, sim: &Sim<'_>) {
         sim.links(|links| {
             for link in links {
-                let (a, b) = link.pair();
-                let Some(pair) = host_at(a).zip(host_at(b)) else { continue };
-                if self.troubled.get(&pair) != Some(&Way::Held) {
+                if !places(link.pair()).is_some_and(|pair| self.troubled.contains_key(&pair)) {
                     continue;
                 }
                 for sent in link {
                     let (from, to) = sent.pair();
-                    let open = host_at(from.ip()).zip(host_at(to.ip())).map(|(from, to)| world.net.way(from, to));
-                    if open == Some(Way::Open) {
+                    let Some(direction) = places((from.ip(), to.ip())) else { continue };
+                    let late =
+                        self.late.get(&direction).is_some_and(|(_, late)| late.contains(&(from.port(), to.port())));
+                    if !late && world.net.way(direction.0, direction.1) == Way::Open {
                         sent.deliver();
                     }
                 }
             }
         });
     }
+}
+
+/// The connections that have something under way in that direction.
+fn on_the_way(sim: &Sim<'_>, direction: (usize, usize)) -> BTreeSet<(u16, u16)> {
+    let mut connections = BTreeSet::new();
+    sim.links(|links| {
+        for (from, to) in links.flatten().map(|sent| sent.pair()) {
+            if places((from.ip(), to.ip())) == Some(direction) {
+                connections.insert((from.port(), to.port()));
+            }
+        }
+    });
+    connections
+}
+
+fn places((a, b): (IpAddr, IpAddr)) -> Option<(usize, usize)> {
+    host_at(a).zip(host_at(b))
 }

@@ -20,11 +20,13 @@ use oncegate_protocol::{
 };
 use oncegate_sqlite_store::{Db, DbError};
 
+use crate::mutants::{Bug, guards};
+
 /// How often the leader looks for signals.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The replaced system's node.
-pub struct CheckThenAct {
+struct CheckThenAct {
     timing: Timing,
     election: Election,
     out: Outbox,
@@ -50,7 +52,7 @@ enum Step {
 
 impl CheckThenAct {
     /// A node that follows.
-    pub fn new(config: NodeConfig, now: Now) -> Self {
+    fn new(config: NodeConfig, now: Now) -> Self {
         Self {
             timing: config.timing.clone(),
             election: Election::new(config.timing, config.instance, config.boot_nonce, now),
@@ -204,8 +206,21 @@ impl Machine for CheckThenAct {
     }
 }
 
+/// The whole system of machine and database.
+pub(crate) struct ReplacedSystem;
+
+impl Bug for ReplacedSystem {
+    fn machine(&self, config: NodeConfig, now: Now) -> Box<dyn Machine> {
+        Box::new(CheckThenAct::new(config, now))
+    }
+
+    fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
+        store_call(db, call)
+    }
+}
+
 /// The replaced system's database: a log, not a gate.
-pub(super) fn store_call(db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
+fn store_call(db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
     let (fingerprint, state, reply) = match call {
         StoreCall::Claim(claim) => (claim.fingerprint, SignalState::Executing, StoreReply::Claimed { number: 1 }),
         StoreCall::RecordOutcome { fingerprint, outcome, .. } => {
@@ -217,11 +232,7 @@ pub(super) fn store_call(db: &mut Db, call: &StoreCall) -> Option<Result<StoreRe
         }
         _ => return None,
     };
-    let wrote = db
-        .connection()
-        .execute("UPDATE signals SET state = ?2 WHERE fingerprint = ?1", (fingerprint.as_bytes(), state.name()));
-    Some(match wrote {
-        Ok(_) => Ok(reply),
-        Err(error) => panic!("the replaced system's log can be written: {error}"),
-    })
+    const LOG: &str = "UPDATE signals SET state = ?2 WHERE fingerprint = ?1";
+    guards::write(db, LOG, (fingerprint.as_bytes(), state.name()));
+    Some(Ok(reply))
 }
