@@ -133,7 +133,7 @@ fn the_manual_names_every_key() {
 fn the_manual_names_every_point_sighting_state_and_exit_code() {
     let manual = manual();
     let points = Point::ALL.into_iter().map(Point::name);
-    let sightings = Sighting::ALL.into_iter().map(Sighting::name);
+    let sightings = Sighting::ALL.iter().map(|sighting| sighting.name());
     for name in points.chain(sightings) {
         assert!(manual.contains(&format!("\n| `{name}` | ")), "{name} has no row in scenarios/README.md");
     }

@@ -161,6 +161,8 @@ impl Nemesis {
                     continue;
                 }
             };
+            let phases = self.world.judge().course.phases(|name| self.world.lives(name));
+            self.world.judge().coverage.struck(fault.name(), &phases);
             self.world.tell(host, What::Fault(told));
             self.disturb_call(call, host, fate.repeated);
         }
@@ -266,6 +268,7 @@ impl Nemesis {
         let everyone = || 0..world.hosts().len();
         // Before it strikes: `@leader` means somebody else once the leader is down.
         let touched = world.judge().weather.touched(fault, host);
+        let phases = world.judge().course.phases(|name| world.lives(name));
         let Some((told, undo)) = (match fault {
             Fault::Partition { between: [a, b], .. } => host(a).zip(host(b)).filter(|(a, b)| a != b).map(|(a, b)| {
                 let blocked = vec![(a, b), (b, a)];
@@ -460,6 +463,7 @@ impl Nemesis {
             }
             return;
         };
+        world.judge().coverage.struck(fault.name(), &phases);
         let lasts = fault.lasts();
         let teller = actor.unwrap_or(self.redis.at);
         let told = if undo.is_some() { format!("{told}, for {:.1}s", lasts.as_secs_f64()) } else { told };

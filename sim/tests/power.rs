@@ -47,7 +47,7 @@ fn recorded(name: &str) -> Scenario {
 
 #[test]
 fn quick_bugs_are_found_soon_by_the_oracle_they_are_planted_against() {
-    let hunt = Hunt { mutants: Vec::new(), runs: SOON, seed: SEED, stories: Vec::new() };
+    let hunt = Hunt { mutants: Vec::new(), runs: SOON, seed: SEED, stories: Vec::new(), make_small: false };
     for mutant in QUICK {
         let hunted = find(&hunt, mutant);
         let kill = hunted.killed.unwrap_or_else(|| panic!("{} survives {SOON} runs", mutant.name()));
@@ -58,7 +58,7 @@ fn quick_bugs_are_found_soon_by_the_oracle_they_are_planted_against() {
 
 #[test]
 fn a_hunt_ends_the_same_way_every_time() {
-    let hunt = Hunt { mutants: Vec::new(), runs: SOON, seed: SEED, stories: Vec::new() };
+    let hunt = Hunt { mutants: Vec::new(), runs: SOON, seed: SEED, stories: Vec::new(), make_small: false };
     let told = || serde_json::to_string(&find(&hunt, Mutant::OneShotElector)).unwrap();
     assert_eq!(told(), told());
 }
@@ -76,7 +76,7 @@ fn rare_bugs_break_their_promise_in_the_story_recorded_for_them() {
 #[test]
 fn what_survives_every_drawn_run_is_put_to_the_stories() {
     let story = recorded("refused-before-accepted");
-    let hunt = Hunt { mutants: Vec::new(), runs: 1, seed: SEED, stories: vec![story] };
+    let hunt = Hunt { mutants: Vec::new(), runs: 1, seed: SEED, stories: vec![story], make_small: false };
     let kill = find(&hunt, Mutant::RefusalBelieved).killed.unwrap();
     assert_eq!((kill.first, kill.story.as_deref()), ("store-agrees", Some("refused-before-accepted")));
     assert!(find(&hunt, Mutant::NeverCompared).killed.is_none());

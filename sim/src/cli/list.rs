@@ -23,7 +23,7 @@ fn headline(path: &Path) -> String {
 pub(super) fn list(folder: &Path, as_json: bool) -> Result<End, BadInput> {
     let scenarios = recorded(folder)?;
     let points: Vec<_> = Point::ALL.into_iter().map(Point::name).collect();
-    let sightings: Vec<_> = Sighting::ALL.into_iter().map(Sighting::name).collect();
+    let sightings: Vec<_> = Sighting::ALL.iter().map(|sighting| sighting.name()).collect();
     let mutants: Vec<_> = Mutant::value_variants().iter().map(|mutant| mutant.name()).collect();
     if as_json {
         let scenarios: Vec<_> = scenarios

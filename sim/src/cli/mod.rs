@@ -119,6 +119,8 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
             "shrunk": shown.as_ref().map(shrink::figures),
             "replay": replay,
             "seen": json::sightings(&found.sightings),
+            "coverage": found.coverage,
+            "owed": found.owed(),
         });
         println!("{report}");
         return Ok(end);
@@ -136,6 +138,12 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
         found.simulated.as_secs_f64() / 3600.0,
         found.orders,
     );
+    if sweep.mutant.is_none() {
+        println!("{}", found.coverage);
+        for missing in found.owed() {
+            println!("so many runs owe this, and it did not happen: {missing}");
+        }
+    }
     if sweep.twice {
         println!("{} of {} hashes agree", found.agreed, found.runs);
         for seed in &found.nondeterministic {

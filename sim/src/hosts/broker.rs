@@ -194,6 +194,7 @@ impl BrokerHost {
             self.at,
             What::Broker(format!("EXECUTES {:?} as {broker_order_id} (epoch {})", order.fingerprint, order.epoch)),
         );
+        world.judge().course.booked(booked.fingerprint);
         world.judge().at_most_once.booked(booked);
         nemesis.reach(Point::OrderBooked, self.at);
         OrderAnswer::Accepted { client_order_id: id, broker_order_id }
@@ -255,7 +256,9 @@ impl BrokerHost {
     }
 
     fn look_up(&self, world: &World, id: ClientOrderId) -> Reply {
+        world.judge().looked_up(world.now(), &id);
         if self.kind == BrokerKind::Blind || locked(&self.faults).outage > 0 {
+            world.judge().sightings.saw(Sighting::LookUpRefused);
             return Reply { status: 503, body: "no such service".into() };
         }
         let now = world.now();

@@ -352,7 +352,8 @@ impl Connect for WatchedConnect {
                 Poll::Pending => connecting.await?,
             };
             let (world, redis) = (Arc::clone(&self.world), Arc::clone(&self.redis));
-            Ok(Box::new(WatchedStream { inner, world, redis, at: self.at, begun: false }) as Box<dyn Stream>)
+            let nemesis = Arc::clone(&self.nemesis);
+            Ok(Box::new(WatchedStream { inner, world, redis, nemesis, at: self.at, begun: false }) as Box<dyn Stream>)
         })
     }
 }
@@ -361,6 +362,7 @@ struct WatchedStream {
     inner: Box<dyn Stream>,
     world: Arc<World>,
     redis: Arc<redis::RedisHost>,
+    nemesis: Arc<Nemesis>,
     at: usize,
     begun: bool,
 }
@@ -386,9 +388,11 @@ impl AsyncWrite for WatchedStream {
             drop(judge);
             if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
                 self.world.judge().truth.sent(fingerprint, self.world.now());
+                self.world.judge().course.sent(fingerprint);
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);
             self.world.judge().handover.first_byte(self.world.now(), bytes);
+            self.nemesis.reach(Point::OrderSent, self.at);
         }
         written
     }

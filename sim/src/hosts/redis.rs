@@ -276,6 +276,9 @@ impl Hook for Watch {
             let whose = if self.first { "the lease" } else { "the second master's lease" };
             self.world.tell(self.redis.at, What::Redis(format!("{whose} names {named}")));
         }
+        if let Some(sighting) = Sighting::of_lease(script, command.holder, before.as_deref(), holder.as_deref()) {
+            self.world.judge().sightings.saw(sighting);
+        }
         if mine
             && let Some(holder) = command.holder
             && matches!(script, "acquire" | "renew")

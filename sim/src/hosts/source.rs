@@ -75,6 +75,10 @@ impl Ledger {
         locked(&self.0).values().cloned().collect()
     }
 
+    fn fingerprint(&self, id: &str) -> Option<Fingerprint> {
+        locked(&self.0).get(id)?.fingerprint
+    }
+
     fn refused(&self, id: &str) {
         if let Some(sent) = locked(&self.0).get_mut(id) {
             sent.refused = true;
@@ -131,6 +135,9 @@ async fn deliver(world: &Arc<World>, life: &Arc<Life>, ledger: &Ledger, signal: 
     world.sleep_until(signal.at.get()).await;
     let connect = SimConnect { world: Arc::clone(world), life: Arc::clone(life) };
     let body = Bytes::from(body(signal, &id, to));
+    if let Some(fingerprint) = ledger.fingerprint(&id) {
+        world.judge().course.offered(fingerprint);
+    }
     let here = life.host.at;
     let mut times = 0;
     loop {

@@ -173,6 +173,7 @@ impl StoreHost {
         let led = matches!(call, StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. });
         let row = led.then(|| db.leadership().ok()).flatten();
         world.judge().store_did(at, node, call, &reply, row.as_ref());
+        world.judge().store_showed(at, call, &reply, |name| world.lives(name));
         let mut reached = None;
         match (call, &reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {

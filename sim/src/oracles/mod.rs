@@ -9,6 +9,8 @@ pub mod alerts;
 pub mod at_most_once;
 pub mod bounds;
 pub mod claims;
+pub mod course;
+pub mod coverage;
 pub mod epochs;
 pub mod expectations;
 pub mod failover;
@@ -89,8 +91,12 @@ pub struct Judge {
     pub sends: sends::Sends,
     /// Processes that panicked or ended by themselves: an invariant of the core said so.
     pub processes: Vec<Violation>,
+    /// Where each signal stands, as its services have it.
+    pub course: course::Course,
     /// What must be seen now and then, or nothing was tested.
     pub sightings: sightings::Sightings,
+    /// What went wrong in which phase of a signal's life.
+    pub coverage: coverage::Coverage,
 }
 
 impl Judge {

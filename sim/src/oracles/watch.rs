@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use oncegate_protocol::call::Claim;
 use oncegate_protocol::{
-    Fingerprint, Leadership, LeaseCall, LeaseReply, Notice, Outcome, SignalRecord, StoreCall, StoreReply, Timing,
+    ClientOrderId, Fingerprint, Leadership, LeaseCall, LeaseReply, Notice, Outcome, SignalRecord, StoreCall,
+    StoreReply, Timing,
 };
 
 use super::Judge;
 use super::bounds::{Bounds, LOOK};
 use super::lease_owner::Lease;
+use super::sightings::Sighting;
 use super::weather::{Touched, Weather};
 use crate::hosts::node::Nodes;
 use crate::hosts::redis::RedisHost;
@@ -96,6 +98,9 @@ impl Judge {
         self.split_brain.look(at, &self.scene, &self.weather, &self.bounds);
         self.alerts.look(at, &self.scene, &self.weather, &self.bounds);
         self.outcomes.look(at, &self.weather, &self.bounds);
+        if self.course.split_is_over(self.scene.lease.as_deref(), self.scene.store.as_deref()) {
+            self.sightings.saw(Sighting::SplitEnded);
+        }
     }
 
     // ---- Redis
@@ -140,6 +145,17 @@ impl Judge {
             self.scene.opened_or_vacated(row);
             self.see(at);
         }
+    }
+
+    /// The store carried a call out, as far as only sightings are concerned. `lives` says whether that host has a
+    /// process.
+    pub fn store_showed(&mut self, at: Duration, call: &StoreCall, reply: &StoreReply, lives: impl Fn(&str) -> bool) {
+        self.course.store_did(at, call, reply, lives, &mut self.sightings);
+    }
+
+    /// The broker was asked for an order.
+    pub fn looked_up(&mut self, at: Duration, id: &ClientOrderId) {
+        self.course.looked_up(at, id, &mut self.sightings);
     }
 
     /// The store committed a claim, and the signal is as given.
@@ -207,8 +223,14 @@ impl Judge {
 
     /// A process tells operators something.
     pub fn told(&mut self, at: Duration, life: &Arc<Life>, notice: &Notice) {
+        if let Some(sighting) = Sighting::of_notice(&life.host.name, notice) {
+            self.sightings.saw(sighting);
+        }
         match notice {
-            Notice::SplitBrain { .. } => self.split_brain.told(at),
+            Notice::SplitBrain { .. } => {
+                self.split_brain.told(at);
+                self.course.split_is_told();
+            }
             Notice::BecameLeader { holder, .. } => {
                 self.handover.leads(holder);
                 self.heeds.leads(at, holder.as_str());

@@ -30,7 +30,6 @@ pub fn run(run: &Run) -> Value {
 
 /// How often each rare thing was seen.
 pub fn sightings(sightings: &Sightings) -> Value {
-    let counts =
-        Sighting::ALL.into_iter().map(|sighting| (sighting.name().to_owned(), sightings.count(sighting).into()));
+    let counts = Sighting::ALL.iter().map(|sighting| (sighting.name().to_owned(), sightings.count(*sighting).into()));
     Value::Object(counts.collect())
 }

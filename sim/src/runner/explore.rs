@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Options, pool, run};
 use crate::mutants::Mutant;
+use crate::oracles::coverage::{self, Coverage};
 use crate::oracles::sightings::Sightings;
 use crate::scenario::generate;
 
@@ -38,7 +39,7 @@ impl Sweep {
 }
 
 /// What a sweep found.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Found {
     /// How many runs were carried out.
     pub runs: u64,
@@ -49,8 +50,9 @@ pub struct Found {
     /// How many orders were placed.
     pub orders: u64,
     /// How often each rare thing was seen.
-    #[serde(skip)]
     pub sightings: Sightings,
+    /// Which fault struck in which phase of a signal's life.
+    pub coverage: Coverage,
     /// Seeds that ran twice with two hashes.
     pub nondeterministic: Vec<u64>,
     /// The first seed that broke a promise.
@@ -65,12 +67,18 @@ impl Found {
     pub fn rate(&self) -> f64 {
         self.runs as f64 / self.took.as_secs_f64().max(1e-9)
     }
+
+    /// What so many runs should have shown and have not, by name.
+    pub fn owed(&self) -> Vec<String> {
+        coverage::owed(self.runs, &self.sightings, &self.coverage)
+    }
 }
 
 struct One {
     simulated: Duration,
     orders: u64,
     sightings: Sightings,
+    coverage: Coverage,
     holds: bool,
     agreed: Option<bool>,
 }
@@ -90,6 +98,7 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
             orders: once.book.len() as u64,
             holds: !once.breaks(sweep.oracle),
             sightings: once.sightings,
+            coverage: once.coverage,
             agreed,
         };
         let stop = !one.holds;
@@ -102,6 +111,7 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
         found.simulated += one.simulated;
         found.orders += one.orders;
         found.sightings.add(&one.sightings);
+        found.coverage.add(&one.coverage);
         match one.agreed {
             Some(true) => found.agreed += 1,
             Some(false) => found.nondeterministic.push(seed),

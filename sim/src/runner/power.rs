@@ -154,9 +154,8 @@ fn put_to(hunt: &Hunt, mutant: Mutant, scenario: &Scenario, simulated: &mut Dura
         return None;
     };
     *simulated += first.at;
-    let small = || {
-        shrink::shrink(scenario, Some(mutant), Some(first.oracle), Limits::default(), &ProgressBar::hidden())
-    };
+    let small =
+        || shrink::shrink(scenario, Some(mutant), Some(first.oracle), Limits::default(), &ProgressBar::hidden());
     let smallest = if hunt.make_small { small() } else { None };
     Some(Kill {
         seed: None,

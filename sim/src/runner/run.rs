@@ -12,6 +12,7 @@ use crate::hosts::source::{self, Ledger};
 use crate::hosts::store::StoreHost;
 use crate::mutants::Mutant;
 use crate::nemesis::Nemesis;
+use crate::oracles::coverage::Coverage;
 use crate::oracles::sightings::Sightings;
 use crate::oracles::watch::look_on;
 use crate::oracles::{Violation, expectations, handled, store_agrees};
@@ -51,6 +52,8 @@ pub struct Run {
     pub book: Vec<Booked>,
     /// How often each rare thing was seen.
     pub sightings: Sightings,
+    /// Which fault struck in which phase of a signal's life.
+    pub coverage: Coverage,
     /// How often each point was reached.
     pub reached: Vec<(Point, u64)>,
     /// What happened, if the story was kept.
@@ -155,6 +158,7 @@ impl Parts {
         let world = World::on(options.engine, &names, latency, scenario.seed, options.keep_story);
         let timing = spec.timing.timing();
         world.judge().begin(names.clone(), spec.nodes, &timing, spec.latency_max.get());
+        world.judge().course.begin(spec.broker);
         let place = |name: &str| world.host(name).expect("every world has this host").at;
         let store = Arc::new(StoreHost::new(place("store")).expect("an in-memory store opens"));
         store.plant(options.mutant);
@@ -247,6 +251,7 @@ impl Parts {
         violations.extend(judge.truth.judge(at, &stored));
         violations.extend(judge.alerts.judge(at, &judge.scene, &judge.weather, &judge.bounds));
         let sightings = std::mem::take(&mut judge.sightings);
+        let coverage = std::mem::take(&mut judge.coverage);
         drop(judge);
         violations.extend(expectations::judge(
             at,
@@ -282,6 +287,7 @@ impl Parts {
                 .collect(),
             book,
             sightings,
+            coverage,
             reached: Point::ALL.into_iter().map(|point| (point, world.anchors().count(point))).collect(),
             story: trace.story().to_vec(),
             points: trace.points().to_vec(),

@@ -12,7 +12,7 @@ use crate::scenario::Fault;
 
 /// A point that the protocol reaches, seen at a port or at a service; never asked of a node.
 ///
-/// The first thirteen are the story of a signal; the last three are the boundaries of every call.
+/// The first fourteen are the story of a signal; the last three are the boundaries of every call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Point {
     /// The lease was granted to a node that did not have it.
@@ -31,6 +31,8 @@ pub enum Point {
     OrderSending,
     /// A node has asked for a connection to the broker, and has not written to it.
     BrokerConnecting,
+    /// The first byte of an order has left a node.
+    OrderSent,
     /// The broker took an order into its book; the answer has not left.
     OrderBooked,
     /// A node has the broker's answer.
@@ -51,7 +53,7 @@ pub enum Point {
 
 impl Point {
     /// The points of a signal's story, in the order in which it meets them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::LeaseGranted,
         Self::LeaseRenewed,
         Self::EpochOpened,
@@ -60,6 +62,7 @@ impl Point {
         Self::Claimed,
         Self::OrderSending,
         Self::BrokerConnecting,
+        Self::OrderSent,
         Self::OrderBooked,
         Self::OrderAnswered,
         Self::OutcomeSending,
@@ -78,6 +81,7 @@ impl Point {
             Self::Claimed => "claimed",
             Self::OrderSending => "order-sending",
             Self::BrokerConnecting => "broker-connecting",
+            Self::OrderSent => "order-sent",
             Self::OrderBooked => "order-booked",
             Self::OrderAnswered => "order-answered",
             Self::OutcomeSending => "outcome-sending",
@@ -106,6 +110,7 @@ impl Point {
             | Self::Claimed
             | Self::OrderSending
             | Self::BrokerConnecting
+            | Self::OrderSent
             | Self::OrderBooked
             | Self::OrderAnswered
             | Self::OutcomeSending

@@ -142,6 +142,11 @@ impl World {
         self.hosts.iter().find(|host| host.name == name)
     }
 
+    /// Whether the host of that name has a process.
+    pub fn lives(&self, name: &str) -> bool {
+        self.host(name).is_some_and(|host| host.life().is_some())
+    }
+
     /// What happened so far.
     pub fn trace(&self) -> MutexGuard<'_, Trace> {
         locked(&self.trace)

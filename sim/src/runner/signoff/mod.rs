@@ -17,8 +17,8 @@ pub mod progress;
 mod figures;
 mod phases;
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -28,6 +28,7 @@ use super::exhaust::{self, Enumeration};
 use super::{Options, Run, run};
 use crate::mutants::{CATALOGUE, Mutant};
 use crate::scenario::{Scenario, generate, read};
+use crate::world::locked;
 use phases::Work;
 use progress::{Key, Progress, Shard};
 
@@ -136,7 +137,7 @@ pub fn recorded(folder: &Path) -> Result<Vec<(PathBuf, Scenario)>, read::BadInpu
 #[allow(clippy::disallowed_methods)] // A budget is of the time outside of the worlds.
 pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, read::BadInput> {
     let began = Instant::now();
-    let work = Work { plan, recorded: recorded(&plan.scenarios)?, story: Cell::new(None) };
+    let work = Work { plan, recorded: recorded(&plan.scenarios)?, story: Mutex::default() };
     let scenarios = work.recorded.len() as u64;
     let mut progress = Progress::resume(plan, key(plan, scenarios))?;
     let mut phases = Vec::new();
@@ -173,7 +174,7 @@ pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, re
     if plan.shard == Shard::WHOLE {
         over(figures::sometimes(&progress));
     }
-    Ok(Verdict { replay: first_replay(&progress), phases, story: work.story.take().map(|story| *story) })
+    Ok(Verdict { replay: first_replay(&progress), phases, story: locked(&work.story).take().map(|story| *story) })
 }
 
 /// The verdict of a sign-off that was shared out.

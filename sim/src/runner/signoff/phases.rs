@@ -1,7 +1,7 @@
 //! The phases of a sign-off: what the items of each are, and what becomes of one.
 
-use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -17,6 +17,7 @@ use crate::runner::shrink::{self, Limits, shrink};
 use crate::runner::{Options, Run, engines, failures, pool, run};
 use crate::scenario::read::BadInput;
 use crate::scenario::{Scenario, generate};
+use crate::world::locked;
 
 /// How many drawn scenarios run twice.
 pub(super) const TWICE: u64 = 100;
@@ -63,7 +64,7 @@ pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) recorded: Vec<(PathBuf, Scenario)>,
     /// The story of the first failure.
-    pub(super) story: Cell<Option<Box<Run>>>,
+    pub(super) story: Mutex<Option<Box<Run>>>,
 }
 
 impl Work<'_> {
@@ -136,7 +137,9 @@ impl Work<'_> {
                     let kept = failures::keep_shrunk(&self.plan.failures, &shrunk, mutant, "the sign-off");
                     replay = Some(match kept {
                         Ok(path) => failures::replay_command(&path, mutant),
-                        Err(error) => format!("{}  (the scenario can't be written: {error})", replay.unwrap_or_default()),
+                        Err(error) => {
+                            format!("{}  (the scenario can't be written: {error})", replay.unwrap_or_default())
+                        }
                     });
                     story = Some(Box::new(shrunk.run));
                 }
@@ -144,8 +147,7 @@ impl Work<'_> {
             }
         }
         if let Some(story) = story {
-            let first = self.story.take().or(Some(story));
-            self.story.set(first);
+            locked(&self.story).get_or_insert(story);
         }
         Failure { what, replay, nondeterministic }
     }
@@ -197,7 +199,13 @@ impl Work<'_> {
         let mut done = Done::of(once);
         let same = run(scenario, self.options(false)).hash == once.hash;
         let failed = |what: String, nondeterministic, story: &Run| {
-            Some(Failed { what, replay: replay.clone(), nondeterministic, scenario: None, story: Some(Box::new(story.clone())) })
+            Some(Failed {
+                what,
+                replay: replay.clone(),
+                nondeterministic,
+                scenario: None,
+                story: Some(Box::new(story.clone())),
+            })
         };
         let name = &scenario.name;
         done.failed = if !same {
@@ -249,11 +257,13 @@ impl Work<'_> {
     pub(super) fn planted(&self, nth: u64) -> Done {
         let mutant = CATALOGUE[usize::try_from(nth).unwrap_or(0)].mutant;
         let stories = self.recorded.iter().map(|(_, scenario)| scenario.clone()).collect();
-        let hunt =
-            Hunt { mutants: vec![mutant], runs: FOUND_WITHIN, seed: self.plan.seed, stories, make_small: false };
+        let hunt = Hunt { mutants: vec![mutant], runs: FOUND_WITHIN, seed: self.plan.seed, stories, make_small: false };
         let hunted = power::find(&hunt, mutant);
         let survives = hunted.killed.is_none().then(|| Failed {
-            what: format!("{} survives {FOUND_WITHIN} runs and every story: this harness can't be trusted", mutant.name()),
+            what: format!(
+                "{} survives {FOUND_WITHIN} runs and every story: this harness can't be trusted",
+                mutant.name()
+            ),
             replay: Some(format!("cargo sim mutants --only {}", mutant.name())),
             nondeterministic: false,
             scenario: None,

@@ -40,6 +40,7 @@ fn fault_spec(swarm: &Swarm) -> impl Strategy<Value = FaultSpec> + use<> {
         Point::Claimed,
         Point::OrderSending,
         Point::BrokerConnecting,
+        Point::OrderSent,
         Point::OrderBooked,
         Point::OrderAnswered,
         Point::OutcomeSending,
@@ -78,7 +79,11 @@ const fn call_at(point: Point) -> CallName {
         Point::EpochOpened => CallName::OpenEpoch,
         Point::SignalStored => CallName::Insert,
         Point::ClaimSending | Point::Claimed => CallName::Claim,
-        Point::OrderSending | Point::BrokerConnecting | Point::OrderBooked | Point::OrderAnswered => CallName::Place,
+        Point::OrderSending
+        | Point::BrokerConnecting
+        | Point::OrderSent
+        | Point::OrderBooked
+        | Point::OrderAnswered => CallName::Place,
         Point::OutcomeSending | Point::OutcomeStored => CallName::RecordOutcome,
         Point::LookupSending => CallName::LookUp,
     }

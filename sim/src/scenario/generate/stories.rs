@@ -22,7 +22,7 @@ pub(super) const MOST_RENEWALS: u32 = 180;
 
 /// The stories of whose faults the swarm has every kind.
 pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
-    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 10] = [
+    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 11] = [
         (&["pause"], successor_stands_still().boxed()),
         (&["store-slow"], one_slow_call().boxed()),
         (&["broker-late", "broker-refuses"], refused_before_accepted().boxed()),
@@ -33,6 +33,7 @@ pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
         (&["clock-drift", "pause"], clocks_apart().boxed()),
         (&["crash", "partition"], started_without_redis().boxed()),
         (&["redis-evicts", "pause-heartbeats"], two_leaders().boxed()),
+        (&["crash", "resolve"], two_operators(swarm.faults_for.as_millis()).boxed()),
     ];
     all.into_iter().filter(|(kinds, _)| kinds.iter().all(|kind| swarm.has(kind))).map(|(_, story)| story).collect()
 }
@@ -87,6 +88,16 @@ fn started_without_redis() -> impl Strategy<Value = Vec<FaultSpec>> {
         let point = Point::SignalStored;
         let apart = Fault::Partition { between: ["@follower".to_owned(), "redis".to_owned()], lasts };
         vec![when(point, nth, apart), when(point, nth, Fault::Crash { host: "@follower".into(), down })]
+    })
+}
+
+/// A node dies with an order in hand, on its way or booked; when a human may have been asked, two operators look.
+fn two_operators(faults_end: i64) -> impl Strategy<Value = Vec<FaultSpec>> {
+    let point = prop::sample::select(vec![Point::OrderSending, Point::OrderSent, Point::OrderBooked]);
+    let resolve = |at| FaultSpec { at: Some(at), when: None, fault: Fault::Resolve { host: "@follower".into() } };
+    (point, 1..=2_u32, secs(1..=10), secs(60..=faults_end / 1_000 - 1)).prop_map(move |(point, nth, down, at)| {
+        let dies = Fault::Crash { host: "@leader".into(), down };
+        vec![when(point, nth, dies), resolve(at), resolve(at)]
     })
 }
 
