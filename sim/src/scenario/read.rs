@@ -109,6 +109,11 @@ fn plainly(message: &str) -> String {
     if said.starts_with("invalid type: integer") && said.ends_with("expected a string") {
         return format!("{said}: times and names stand in quotes, e.g. \"25s\"");
     }
+    if let Some((number, _)) =
+        said.strip_prefix("invalid value: integer `").and_then(|rest| rest.split_once("`, expected "))
+    {
+        return format!("the number {number} is too large or too small here: scenarios/README.md shows every form");
+    }
     if said.starts_with("wanted exactly 1 element") {
         return format!("a fault is one thing that goes wrong: {ONE_FAULT}, and a [[fault]] for each");
     }
