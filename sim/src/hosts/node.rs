@@ -419,9 +419,10 @@ impl Broker for BrokerLink {
             let fate = self.nemesis.begin_call(CallName::Place, at);
             self.life.running().await;
             if fate.fails {
-                let not_sent = Outcome::NotSent("the broker could not be reached".into());
-                self.world.judge().placed(self.world.now(), &self.life, order.fingerprint, &not_sent);
-                return not_sent;
+                let outcome = Outcome::NotSent("the broker could not be reached".into());
+                // The port has answered: nothing is under way that a drain would have to wait for.
+                self.world.judge().placed(self.world.now(), &self.life, order.fingerprint, &outcome);
+                return outcome;
             }
             if let Some(by) = fate.repeated {
                 self.nemesis.repeat_order(&order, by);

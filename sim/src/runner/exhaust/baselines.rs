@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::scenario::read::LEAST_HEALED;
 use crate::scenario::{BrokerKind, Expect, Fault, FaultSpec, Form, Scenario, SignalSpec, Span, TimingSpec, WorldSpec};
 use crate::world::anchor::Point;
+use crate::world::calls::CallName;
 
 /// A run that is disturbed at each of its boundaries.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, clap::ValueEnum)]
@@ -12,12 +13,14 @@ use crate::world::anchor::Point;
 pub enum Baseline {
     /// Two nodes start, one leads, two signals are executed; nothing goes wrong.
     Quiet,
+    /// The leader's first claim is carried out and its reply lost, so that it has to read what became of it.
+    Unheard,
     /// An operator asks the leader to step down with an order under way.
     StepDown,
     /// The leader is asked to end when it has claimed a signal; another signal arrives meanwhile.
     Shutdown,
     /// The leader's machine loses its power when the broker has booked the order: the next leader finds an order in
-    /// doubt. Where nobody can know, an operator says later.
+    /// doubt, and a signal whose deadline has passed. Where nobody can know, an operator says later.
     Takeover,
     /// The leader stands still when it has claimed a signal, and comes back after another has taken over: the order
     /// in doubt was never placed. Where nobody can know, an operator says later.
@@ -26,12 +29,14 @@ pub enum Baseline {
 
 impl Baseline {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Quiet, Self::StepDown, Self::Shutdown, Self::Takeover, Self::Deposed];
+    pub const ALL: [Self; 6] =
+        [Self::Quiet, Self::Unheard, Self::StepDown, Self::Shutdown, Self::Takeover, Self::Deposed];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Quiet => "quiet",
+            Self::Unheard => "unheard",
             Self::StepDown => "step-down",
             Self::Shutdown => "shutdown",
             Self::Takeover => "takeover",
@@ -45,6 +50,7 @@ impl Baseline {
         let operator = |secs| timed(secs, Fault::Resolve { host: leader() });
         let (nodes, faults_for, faults) = match self {
             Self::Quiet => (2, 30, vec![]),
+            Self::Unheard => (2, 30, vec![anchored(Point::Before(CallName::Claim), Fault::CallLosesReply)]),
             Self::StepDown => (2, 45, vec![anchored(Point::OrderSending, Fault::StepDown { host: leader() })]),
             Self::Shutdown => {
                 (2, 45, vec![anchored(Point::Claimed, Fault::Shutdown { host: leader(), down: Span::secs(12) })])
@@ -60,6 +66,10 @@ impl Baseline {
         };
         let mut last = signal("SELL", 9, &["n2"]);
         last.good_for = Some(Span::secs(40));
+        if self == Self::Takeover {
+            // Taken in by the node that is left, and past its deadline when that leads.
+            (last.to, last.good_for) = (vec!["n1".into()], Some(Span::secs(5)));
+        }
         Scenario {
             name: format!("exhaust-{}-{}", self.name(), broker.name()),
             seed: 1,
