@@ -9,6 +9,7 @@ use super::explore::{self, Sweep};
 use super::shrink::{self, Limits};
 use super::{Options, Run, failures, pool, run};
 use crate::mutants::Mutant;
+use crate::oracles::coverage;
 use crate::oracles::sightings::{Sighting, Sightings};
 use crate::scenario::{Scenario, generate, read};
 
@@ -16,8 +17,6 @@ use crate::scenario::{Scenario, generate, read};
 const TWICE: u64 = 100;
 /// Within how many runs the planted bug must be caught.
 const CAUGHT_WITHIN: u64 = 50;
-/// So many runs of a sweep are enough to owe every sighting.
-const OWES_SIGHTINGS: u64 = 1_000;
 
 /// What to sign off with.
 #[derive(Clone, Debug)]
@@ -111,7 +110,7 @@ pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, re
     add(&mut verdict, check_determinism(plan));
     let swept = sweep(plan, &mut verdict, &mut sightings);
     add(&mut verdict, swept);
-    if plan.runs >= OWES_SIGHTINGS {
+    if plan.runs >= coverage::SIGHTINGS_OWED_AFTER {
         add(&mut verdict, check_sightings(&sightings));
     }
     add(&mut verdict, catch_planted_bug(plan));

@@ -20,9 +20,9 @@ pub fn faults(swarm: &Swarm) -> impl Strategy<Value = Vec<FaultSpec>> + use<> {
     let together = stories::stories(swarm);
     let met = meetings::meetings(swarm);
     let kinds = if together.is_empty() {
-        prop_oneof![4 => single, 2 => met].boxed()
+        prop_oneof![4 => single, 3 => met].boxed()
     } else {
-        prop_oneof![4 => single, 2 => met, 1 => Union::new(together)].boxed()
+        prop_oneof![4 => single, 3 => met, 1 => Union::new(together)].boxed()
     };
     prop::collection::vec(kinds, 0..=swarm.faults).prop_map(|stories| stories.concat())
 }

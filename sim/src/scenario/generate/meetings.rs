@@ -20,11 +20,12 @@ pub fn meetings(swarm: &Swarm) -> impl Strategy<Value = Vec<FaultSpec>> + use<> 
         drawn.prop_map(|(point, nth, fault)| vec![anchor(point, nth, fault)]).boxed()
     };
     let mut phases = vec![
-        (2, at(vec![Point::Before(CallName::OpenEpoch), Point::LeaseGranted], 2)),
-        (2, at(vec![Point::Before(CallName::Insert)], 10)),
+        (5, at(vec![Point::Before(CallName::OpenEpoch), Point::LeaseGranted], 2)),
+        (4, at(vec![Point::Before(CallName::Insert)], 5)),
         (1, at(vec![Point::SignalStored, Point::ClaimSending], 5)),
-        (1, at(vec![Point::OutcomeSending, Point::OrderAnswered], 5)),
-        (2, sent(swarm)),
+        (2, at(vec![Point::Claimed, Point::OrderSending], 5)),
+        (2, at(vec![Point::OutcomeSending, Point::OrderBooked], 5)),
+        (5, sent(swarm)),
     ];
     if let Some(breaks) = breaks(swarm) {
         phases.push((4, in_doubt(swarm, breaks.clone())));
