@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::oracles::ORACLES;
+use oncegate_sim::oracles::coverage::Phase;
 use oncegate_sim::oracles::sightings::Sighting;
 use oncegate_sim::runner::signoff::recorded;
 use oncegate_sim::scenario::read::BadInput;
@@ -24,6 +25,7 @@ pub(super) fn list(folder: &Path, as_json: bool) -> Result<End, BadInput> {
     let scenarios = recorded(folder)?;
     let points: Vec<_> = Point::ALL.into_iter().map(Point::name).collect();
     let sightings: Vec<_> = Sighting::ALL.iter().map(|sighting| sighting.name()).collect();
+    let phases = Phase::ALL.map(Phase::name);
     let mutants: Vec<_> = Mutant::value_variants().iter().map(|mutant| mutant.name()).collect();
     if as_json {
         let scenarios: Vec<_> = scenarios
@@ -38,6 +40,7 @@ pub(super) fn list(folder: &Path, as_json: bool) -> Result<End, BadInput> {
                 "mutants": mutants,
                 "points": points,
                 "sightings": sightings,
+                "phases": phases,
             })
         );
         return Ok(End::Holds);
@@ -50,5 +53,6 @@ pub(super) fn list(folder: &Path, as_json: bool) -> Result<End, BadInput> {
     println!("Planted bugs:  {}  (--mutant NAME)", mutants.join(", "));
     println!("Points:        {}  (when = {{ point = \"NAME\" }})", points.join(", "));
     println!("Sightings:     {}  (seen = {{ NAME = 1 }})", sightings.join(", "));
+    println!("Phases:        {}  (columns of the coverage matrix of cargo sim explore)", phases.join(", "));
     Ok(End::Holds)
 }

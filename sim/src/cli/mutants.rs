@@ -59,8 +59,7 @@ fn line(hunted: &Hunted) -> String {
     let (name, runs) = (hunted.mutant.name(), hunted.runs);
     match &hunted.killed {
         None => {
-            let awaits = hunted.mutant.row().awaits.map(|what| format!("  (awaits {what})")).unwrap_or_default();
-            format!("{name:28} {:9} {runs:>4}{awaits}", "SURVIVED")
+            format!("{name:28} {:9} {runs:>4}", "SURVIVED")
         }
         Some(kill) => {
             let (size, hours) = (kill.smallest, kill.simulated.as_secs_f64() / 3600.0);
@@ -110,7 +109,6 @@ fn report(power: &Power) -> serde_json::Value {
                 "story": row.story,
                 "place": row.place,
                 "against": row.against,
-                "awaits": row.awaits,
                 "killed": hunted.killed.is_some(),
                 "runs": hunted.runs,
             });

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{Bug, Mutant, broker, election, intake, lease, replaced, store};
 use crate::oracles::{
-    at_most_once, epochs, fenced_claims, gate_lease, handled, leader_acts, sends, store_agrees, truth,
+    alerts, at_most_once, epochs, fenced_claims, gate_lease, handled, handover, heeds, leader_acts, sends, split_brain,
+    store_agrees, truth,
 };
 
 /// Where a bug lives.
@@ -38,8 +39,6 @@ pub struct Row {
     pub place: Place,
     /// The oracles whose promises it is planted against, the first foremost.
     pub against: &'static [&'static str],
-    /// What this harness lacks yet to catch it, if that is known.
-    pub awaits: Option<&'static str>,
     /// The bug itself.
     pub(super) bug: &'static dyn Bug,
 }
@@ -52,7 +51,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The system that oncegate replaces, whole: leader? duplicate? leader still? log, execute, log; nothing ties the check to the act.",
         place: Place::Machine,
         against: &[at_most_once::NAME, fenced_claims::NAME],
-        awaits: None,
         bug: &replaced::check_then_act::ReplacedSystem,
     },
     Row {
@@ -61,7 +59,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A node that does not lead answers 2xx and drops the signal.",
         place: Place::Intake,
         against: &[handled::NAME],
-        awaits: None,
         bug: &replaced::follower_drops::FollowerDrops,
     },
     Row {
@@ -70,7 +67,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The second write of a status is lost, nobody looks at such a signal again, and it stays executing.",
         place: Place::Machine,
         against: &[handled::NAME],
-        awaits: None,
         bug: &replaced::executing_forever::ExecutingForever,
     },
     Row {
@@ -79,7 +75,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Fingerprints are remembered for 60 s by the wall clock of whoever asks; then the same signal is new.",
         place: Place::Store,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &replaced::dedup_window::DedupWindow,
     },
     Row {
@@ -88,7 +83,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "What ends in an error is forgotten, so that the same signal may execute again.",
         place: Place::Store,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &replaced::forgetful_error::ForgetfulError,
     },
     Row {
@@ -97,7 +91,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "An order that was not answered in time is placed again, as a new order.",
         place: Place::Broker,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &replaced::order_on_timeout::OrderOnTimeout,
     },
     Row {
@@ -106,7 +99,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A leader is leader until it is told otherwise, however long ago its lease ran out.",
         place: Place::Config,
         against: &[gate_lease::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &replaced::flag_without_deadline::FlagWithoutDeadline,
     },
     Row {
@@ -115,7 +107,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A process whose coordinator could not be started goes on without: every such node executes.",
         place: Place::Lease,
         against: &[gate_lease::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &replaced::no_coordinator::NoCoordinator,
     },
     Row {
@@ -124,7 +115,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Two hosts bear one instance id and one boot nonce, and so each other's lease and epoch.",
         place: Place::Config,
         against: &[gate_lease::NAME, at_most_once::NAME],
-        awaits: None,
         bug: &replaced::twins::Twins,
     },
     Row {
@@ -133,7 +123,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Trust in the lease runs from when a reply is heard, however long ago it was asked for.",
         place: Place::Lease,
         against: &[gate_lease::NAME],
-        awaits: None,
         bug: &lease::counted_from_reply::CountedFromReply,
     },
     Row {
@@ -142,7 +131,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The lease is timed by the wall clock, which steps.",
         place: Place::Machine,
         against: &[gate_lease::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &lease::wall_clock::WallClock,
     },
     Row {
@@ -151,7 +139,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A renewal extends the lease, whoever holds it, and counts as one's own.",
         place: Place::Lease,
         against: &[leader_acts::NAME, gate_lease::NAME],
-        awaits: None,
         bug: &lease::ownership::RenewWithoutOwner,
     },
     Row {
@@ -160,7 +147,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A renewal takes the lease again, be it gone or somebody else's by now.",
         place: Place::Lease,
         against: &[gate_lease::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &lease::ownership::RenewBySet,
     },
     Row {
@@ -169,7 +155,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A release deletes the lease, whoever holds it.",
         place: Place::Lease,
         against: &[gate_lease::NAME],
-        awaits: None,
         bug: &lease::ownership::ReleaseWithoutOwner,
     },
     Row {
@@ -178,7 +163,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A follower takes the lease when it thinks that it has run out, not when Redis says so.",
         place: Place::Lease,
         against: &[gate_lease::NAME],
-        awaits: None,
         bug: &lease::expiry::OwnIdeaOfExpiry,
     },
     Row {
@@ -187,7 +171,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "One host is configured with a shorter lease, and cuts those of the others to its own.",
         place: Place::Config,
         against: &[gate_lease::NAME],
-        awaits: None,
         bug: &lease::expiry::ShorterOnOneHost,
     },
     Row {
@@ -196,7 +179,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Nothing is taken off the lease for clocks that drift and for pauses between reading a clock and acting on it.",
         place: Place::Config,
         against: &[gate_lease::NAME],
-        awaits: None,
         bug: &lease::expiry::TrustedToTheEnd,
     },
     Row {
@@ -205,7 +187,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "An error ends the loop that renews, and the node goes on as leader.",
         place: Place::Machine,
         against: &[gate_lease::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &lease::renewer_stops::RenewerStops,
     },
     Row {
@@ -214,7 +195,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Leadership ends and the gate is not closed.",
         place: Place::Machine,
         against: &[leader_acts::NAME, gate_lease::NAME],
-        awaits: None,
         bug: &election::demotion::GateStaysOpen,
     },
     Row {
@@ -222,8 +202,7 @@ pub const CATALOGUE: [Row; 46] = [
         name: "drain-skipped",
         story: "A leader that steps down does not wait for the orders that it has under way.",
         place: Place::Machine,
-        against: &[handled::NAME],
-        awaits: Some("an oracle that a graceful handover drains"),
+        against: &[handover::NAME],
         bug: &election::demotion::DrainSkipped,
     },
     Row {
@@ -232,7 +211,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A node that has lost the leadership never tries for it again.",
         place: Place::Machine,
         against: &[handled::NAME],
-        awaits: None,
         bug: &election::one_shot::OneShotElector,
     },
     Row {
@@ -241,7 +219,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The task that tells the store that the leader lives is never stopped.",
         place: Place::Machine,
         against: &[leader_acts::NAME],
-        awaits: None,
         bug: &election::leaked_heartbeat::LeakedHeartbeat,
     },
     Row {
@@ -249,8 +226,7 @@ pub const CATALOGUE: [Row; 46] = [
         name: "never-compared",
         story: "The leader never compares whom the lease and the store name: split brain goes unnoticed.",
         place: Place::Config,
-        against: &[gate_lease::NAME],
-        awaits: Some("an oracle that split brain is noticed and ended within its bound"),
+        against: &[split_brain::NAME],
         bug: &election::unnoticed::NeverCompared,
     },
     Row {
@@ -258,8 +234,7 @@ pub const CATALOGUE: [Row; 46] = [
         name: "no-store-deadline",
         story: "A leader cut off from the store alone keeps the lease, and with it every signal, for as long as it is cut off.",
         place: Place::Config,
-        against: &[handled::NAME],
-        awaits: Some("an oracle that failover keeps to its bound"),
+        against: &[heeds::NAME],
         bug: &election::unnoticed::NoStoreDeadline,
     },
     Row {
@@ -267,8 +242,7 @@ pub const CATALOGUE: [Row; 46] = [
         name: "fenced-heartbeat-ignored",
         story: "The store's word that a newer epoch is open is taken for a good heartbeat.",
         place: Place::Machine,
-        against: &[leader_acts::NAME],
-        awaits: Some("two Redis masters: with one, whoever is fenced loses the lease within a renewal too"),
+        against: &[heeds::NAME],
         bug: &election::unnoticed::FencedHeartbeatIgnored,
     },
     Row {
@@ -277,7 +251,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Giving the leadership up sets the epoch back to zero.",
         place: Place::Store,
         against: &[epochs::NAME],
-        awaits: None,
         bug: &store::epochs::VacateResetsEpoch,
     },
     Row {
@@ -286,7 +259,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Giving the leadership up deletes its row, and the next leader begins at one.",
         place: Place::Store,
         against: &[epochs::NAME],
-        awaits: None,
         bug: &store::epochs::RowDeletedOnRelease,
     },
     Row {
@@ -295,7 +267,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The claim does not ask for the epoch.",
         place: Place::Store,
         against: &[fenced_claims::NAME],
-        awaits: None,
         bug: &store::claims::ClaimWithoutEpoch,
     },
     Row {
@@ -304,7 +275,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The epoch is checked, and then claimed under, in two statements.",
         place: Place::Store,
         against: &[fenced_claims::NAME, leader_acts::NAME],
-        awaits: None,
         bug: &store::claims::EpochCheckedBefore,
     },
     Row {
@@ -313,7 +283,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The claim asks for the epoch alone, and claims a signal in whatever state it is.",
         place: Place::Store,
         against: &[at_most_once::NAME, handled::NAME],
-        awaits: None,
         bug: &store::claims::ClaimWithoutState,
     },
     Row {
@@ -322,7 +291,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Only the present leader may write how an order ended, so the truth of a deposed one is lost.",
         place: Place::Store,
         against: &[truth::NAME],
-        awaits: None,
         bug: &store::outcomes::OutcomeGuardedByEpoch,
     },
     Row {
@@ -331,7 +299,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "How an order ended is written once; what the store did not take is lost.",
         place: Place::Machine,
         against: &[truth::NAME, handled::NAME],
-        awaits: None,
         bug: &store::outcomes::OutcomeNotRetried,
     },
     Row {
@@ -340,7 +307,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A new epoch does not put in doubt what the older ones left executing.",
         place: Place::Store,
         against: &[handled::NAME],
-        awaits: None,
         bug: &store::takeover::TakeoverForgets,
     },
     Row {
@@ -349,7 +315,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "An answer of the 5xx kind is read as: the order was not placed.",
         place: Place::Broker,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &broker::answers::ServerErrorIsNotSent,
     },
     Row {
@@ -358,7 +323,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A connection that breaks after the first byte is read as: the order was not placed.",
         place: Place::Broker,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &broker::answers::BrokenIsNotSent,
     },
     Row {
@@ -367,7 +331,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "No answer in time is read as a refusal.",
         place: Place::Broker,
         against: &[handled::NAME, store_agrees::NAME],
-        awaits: None,
         bug: &broker::answers::SilenceIsRefusal,
     },
     Row {
@@ -376,7 +339,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "An order that has left and was not answered is taken as executed.",
         place: Place::Broker,
         against: &[store_agrees::NAME],
-        awaits: None,
         bug: &broker::answers::SentIsAccepted,
     },
     Row {
@@ -385,7 +347,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Every broker is taken to recognise a repeated order.",
         place: Place::Config,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &broker::declared::EveryBrokerDeduplicates,
     },
     Row {
@@ -394,7 +355,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A refusal is believed while an earlier send of the same order may still be accepted.",
         place: Place::Config,
         against: &[store_agrees::NAME],
-        awaits: None,
         bug: &broker::declared::RefusalBelieved,
     },
     Row {
@@ -403,7 +363,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "\"Not found\" is believed at once, and the order given up.",
         place: Place::Config,
         against: &[truth::NAME],
-        awaits: None,
         bug: &broker::declared::NotFoundBelieved,
     },
     Row {
@@ -412,7 +371,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "\"Not found\" is taken as leave to send the order again.",
         place: Place::Machine,
         against: &[at_most_once::NAME, truth::NAME],
-        awaits: None,
         bug: &broker::not_found::NotFoundResends,
     },
     Row {
@@ -421,7 +379,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "Every try at an order has a client order id of its own.",
         place: Place::Broker,
         against: &[at_most_once::NAME],
-        awaits: None,
         bug: &broker::order_ids::IdChangedAtRetry,
     },
     Row {
@@ -430,7 +387,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A sender is answered 2xx before its signal is durable.",
         place: Place::Intake,
         against: &[handled::NAME],
-        awaits: None,
         bug: &intake::acknowledged_early::AcknowledgedEarly,
     },
     Row {
@@ -439,7 +395,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "The deadline of a signal is not looked at.",
         place: Place::Store,
         against: &[sends::NAME],
-        awaits: None,
         bug: &intake::deadline_ignored::DeadlineIgnored,
     },
     Row {
@@ -447,8 +402,7 @@ pub const CATALOGUE: [Row; 46] = [
         name: "silent-quarantine",
         story: "A signal is left to a human, and no human is told.",
         place: Place::Machine,
-        against: &[handled::NAME],
-        awaits: Some("an oracle that alerts are raised when due"),
+        against: &[alerts::NAME],
         bug: &intake::silent_quarantine::SilentQuarantine,
     },
     Row {
@@ -457,7 +411,6 @@ pub const CATALOGUE: [Row; 46] = [
         story: "A process that can't reach its store ends itself.",
         place: Place::Machine,
         against: &[crate::hosts::PROCESSES],
-        awaits: None,
         bug: &intake::fails_fast::FailsFast,
     },
 ];

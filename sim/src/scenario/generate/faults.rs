@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use super::stories::{self, MOST_RENEWALS};
+use super::meetings;
+use super::stories::{self, MOST_RENEWALS, when};
 use super::swarm::Swarm;
 use super::{secs, span};
-use crate::scenario::{Anchor, Fault, FaultSpec};
+use crate::scenario::{Fault, FaultSpec};
 use crate::world::anchor::Point;
 use crate::world::calls::CallName;
 
@@ -17,10 +18,11 @@ const LONGEST: i64 = 60_000;
 pub fn faults(swarm: &Swarm) -> impl Strategy<Value = Vec<FaultSpec>> + use<> {
     let single = fault_spec(swarm).prop_map(|spec| vec![spec]).boxed();
     let together = stories::stories(swarm);
+    let met = meetings::meetings(swarm);
     let kinds = if together.is_empty() {
-        single
+        prop_oneof![4 => single, 3 => met].boxed()
     } else {
-        prop_oneof![4 => single, 1 => Union::new(together)].boxed()
+        prop_oneof![4 => single, 3 => met, 1 => Union::new(together)].boxed()
     };
     prop::collection::vec(kinds, 0..=swarm.faults).prop_map(|stories| stories.concat())
 }
@@ -50,14 +52,18 @@ fn fault_spec(swarm: &Swarm) -> impl Strategy<Value = FaultSpec> + use<> {
     let point = prop_oneof![4 => at_work, 1 => prop::sample::select(&Point::ALL[..]), 2 => boundary];
     let fault = prop_oneof![2 => stopping_fault(swarm), 3 => fault(swarm, true)];
     let anchored = (point, 1..=5_u32, 1..=MOST_RENEWALS, fault).prop_map(|(point, few, many, fault)| {
-        // What is done to a call needs one: the call whose point it is, else the order itself.
-        let point = if fault.is_of_a_call() { Point::Before(call_at(point)) } else { point };
         // What happens every two seconds would else only ever be struck in the first ten.
         let nth = if is_frequent(point) { many } else { few };
-        FaultSpec { at: None, when: Some(Anchor { point, nth, by: None }), fault }
+        anchor(point, nth, fault)
     });
     let anchored_of_ten = swarm.anchored;
     Union::new_weighted(vec![(10 - anchored_of_ten, timed.boxed()), (anchored_of_ten, anchored.boxed())])
+}
+
+/// A fault at a point. What is done to a call needs one: the call whose point it is.
+pub(super) fn anchor(point: Point, nth: u32, fault: Fault) -> FaultSpec {
+    let point = if fault.is_of_a_call() { Point::Before(call_at(point)) } else { point };
+    when(point, nth, fault)
 }
 
 const fn is_frequent(point: Point) -> bool {
@@ -121,7 +127,7 @@ fn stopping(kind: &str) -> BoxedStrategy<Fault> {
 }
 
 /// A fault of any kind that the swarm has.
-fn fault(swarm: &Swarm, anchored: bool) -> BoxedStrategy<Fault> {
+pub(super) fn fault(swarm: &Swarm, anchored: bool) -> BoxedStrategy<Fault> {
     let all = Fault::NAMES.into_iter().filter(|kind| swarm.has(kind));
     // A call can only be struck where it is made.
     let possible = all.filter(|kind| anchored || !kind.starts_with("call-"));

@@ -4,6 +4,7 @@
 //! from a substream of its own, so that one more signal moves no fault.
 
 pub mod faults;
+pub mod meetings;
 pub mod stories;
 pub mod swarm;
 pub mod workload;

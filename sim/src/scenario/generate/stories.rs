@@ -8,8 +8,9 @@ use super::swarm::Swarm;
 use super::{secs, span};
 use crate::scenario::{Anchor, Fault, FaultSpec, Span};
 use crate::world::anchor::Point;
+use crate::world::calls::CallName;
 
-fn when(point: Point, nth: u32, fault: Fault) -> FaultSpec {
+pub(super) fn when(point: Point, nth: u32, fault: Fault) -> FaultSpec {
     FaultSpec { at: None, when: Some(Anchor { point, nth, by: None }), fault }
 }
 
@@ -22,7 +23,7 @@ pub(super) const MOST_RENEWALS: u32 = 180;
 
 /// The stories of whose faults the swarm has every kind.
 pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
-    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 11] = [
+    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 18] = [
         (&["pause"], successor_stands_still().boxed()),
         (&["store-slow"], one_slow_call().boxed()),
         (&["broker-late", "broker-refuses"], refused_before_accepted().boxed()),
@@ -34,6 +35,13 @@ pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
         (&["crash", "partition"], started_without_redis().boxed()),
         (&["redis-evicts", "pause-heartbeats"], two_leaders().boxed()),
         (&["crash", "resolve"], two_operators(swarm.faults_for.as_millis()).boxed()),
+        (&["pause"], epoch_asked_for_too_late().boxed()),
+        (&["crash", "pause"], verdict_too_late().boxed()),
+        (&["refuse", "call-repeated"], claim_lands_between_two_others().boxed()),
+        (&["broker-outage", "broker-refuses"], refused_when_all_have_landed().boxed()),
+        (&["broker-refuses", "pause"], refusal_told_after_the_quarantine().boxed()),
+        (&["broker-outage"], order_forgotten().boxed()),
+        (&["redis-evicts", "pause-heartbeats"], leader_compares_and_finds_nobody().boxed()),
     ];
     all.into_iter().filter(|(kinds, _)| kinds.iter().all(|kind| swarm.has(kind))).map(|(_, story)| story).collect()
 }
@@ -134,6 +142,66 @@ fn two_leaders() -> impl Strategy<Value = Vec<FaultSpec>> {
         faults
     });
     anchored_together(faults)
+}
+
+/// A node stands still with a lease and without an epoch, until another has both.
+fn epoch_asked_for_too_late() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=2_u32, secs(11..=25)).prop_map(|(nth, lasts)| {
+        vec![when(Point::Before(CallName::OpenEpoch), nth, Fault::Pause { host: actor(), lasts })]
+    })
+}
+
+/// A leader that has made up its mind about an order in doubt stands still until it leads no more.
+fn verdict_too_late() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=2_u32, secs(1..=10), secs(11..=25)).prop_map(|(nth, down, lasts)| {
+        vec![
+            when(Point::OrderSending, nth, Fault::Crash { host: actor(), down }),
+            when(Point::Before(CallName::Conclude), 1, Fault::Pause { host: actor(), lasts }),
+        ]
+    })
+}
+
+/// Order after order provably does not leave, and a copy of the first claim lands between two others.
+fn claim_lands_between_two_others() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(10..=30), span(500..=9_000)).prop_map(|(nth, lasts, by)| {
+        let point = Point::Before(CallName::Claim);
+        let refuses = Fault::Refuse { host: "broker".into(), lasts };
+        vec![when(point, nth, refuses), when(point, nth, Fault::CallRepeated { by })]
+    })
+}
+
+/// The broker is out when an order comes, and refuses it until the first send can't be under way any more.
+fn refused_when_all_have_landed() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(1..=3), secs(25..=40)).prop_map(|(nth, out, refuses)| {
+        vec![
+            when(Point::OrderSending, nth, Fault::BrokerOutage { lasts: out }),
+            when(Point::OrderAnswered, nth, Fault::BrokerRefuses { lasts: refuses }),
+        ]
+    })
+}
+
+/// A leader stands still with a refusal in hand until its successor has given the order to a human.
+fn refusal_told_after_the_quarantine() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(15..=60)).prop_map(|(nth, lasts)| {
+        vec![
+            when(Point::OrderSending, nth, Fault::BrokerRefuses { lasts: Span::secs(2) }),
+            when(Point::OrderAnswered, nth, Fault::Pause { host: actor(), lasts }),
+        ]
+    })
+}
+
+/// The broker is out for so long that the order in doubt may be too late, or forgotten by a broker that forgets.
+fn order_forgotten() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(45..=80))
+        .prop_map(|(nth, lasts)| vec![when(Point::OrderSending, nth, Fault::BrokerOutage { lasts })])
+}
+
+/// The lease goes just before a leader looks whom it names, and it is not told by its renewals.
+fn leader_compares_and_finds_nobody() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=6_u32, secs(10..=20)).prop_map(|(nth, lasts)| {
+        let point = Point::Before(CallName::ReadLease);
+        vec![when(point, nth, Fault::PauseHeartbeats { host: actor(), lasts }), when(point, nth, Fault::RedisEvicts)]
+    })
 }
 
 fn anchored_together(faults: impl Strategy<Value = Vec<Fault>>) -> impl Strategy<Value = Vec<FaultSpec>> {
