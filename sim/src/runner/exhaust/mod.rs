@@ -13,6 +13,7 @@ pub mod baselines;
 pub mod boundaries;
 pub mod cells;
 pub mod pairs;
+pub mod spread;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,12 +1,14 @@
 //! Two cells of one baseline, the second at the same boundary as the first or later: in an order that is fixed, so
 //! that what was done can be named by a number, and spread, so that a small part meets every kind.
 
+use super::spread::Spread;
+
 /// How all pairs of all groups are ordered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pairs {
     /// Where each group's pairs begin, and at the end how many there are.
     begins: Vec<u64>,
-    stride: u64,
+    order: Spread,
 }
 
 impl Pairs {
@@ -18,27 +20,17 @@ impl Pairs {
             begins.push(so_far + count * count.saturating_sub(1) / 2);
         }
         let total = begins.last().copied().unwrap_or(0);
-        // The golden ratio leaves no large gap anywhere, however few are taken.
-        let mut stride = (u128::from(total) * 618_034 / 1_000_000).max(1);
-        while gcd(stride, u128::from(total.max(1))) != 1 {
-            stride += 1;
-        }
-        Self { begins, stride: u64::try_from(stride).unwrap_or(1) }
+        Self { begins, order: Spread::new(total) }
     }
 
     /// How many there are.
     pub fn total(&self) -> u64 {
-        self.begins.last().copied().unwrap_or(0)
+        self.order.total()
     }
 
     /// The one with that number: its group, its first cell and its second; none past the last.
     pub fn get(&self, number: u64) -> Option<(usize, usize, usize)> {
-        let total = self.total();
-        if number >= total {
-            return None;
-        }
-        let spread = u128::from(number) * u128::from(self.stride) % u128::from(total);
-        let spread = u64::try_from(spread).ok()?;
+        let spread = self.order.get(number)?;
         let group = self.begins.partition_point(|begin| *begin <= spread) - 1;
         let within = spread - self.begins[group];
         // The second cell b has b pairs, with each cell before it: b * (b - 1) / 2 come before those of b.
@@ -49,10 +41,6 @@ impl Pairs {
         let first = within - second * (second - 1) / 2;
         Some((group, usize::try_from(first).ok()?, usize::try_from(second).ok()?))
     }
-}
-
-fn gcd(a: u128, b: u128) -> u128 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::exhaust::spread::Spread;
 use super::exhaust::{self, Enumeration};
 use super::{Options, Run, run};
 use crate::mutants::{CATALOGUE, Mutant};
@@ -153,8 +154,10 @@ pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, re
     work.drive(&mut progress, "scenarios", Some(scenarios), None, |p| &mut p.scenarios, |n| work.recorded(n))?;
     over(figures::scenarios(&progress.scenarios));
     let cells = Enumeration::of(&exhaust::Plan { mutant: plan.mutant, ..exhaust::Plan::default() });
-    let of = cells.singles();
-    work.drive(&mut progress, "exhaustive", Some(of), share(), |p| &mut p.exhaustive, |n| work.cell(&cells, n))?;
+    // Spread, so that what a small budget has room for is of every kind.
+    let order = Spread::new(cells.singles());
+    let cell = |nth| work.cell(&cells, order.get(nth).expect("no more items than cells"));
+    work.drive(&mut progress, "exhaustive", Some(order.total()), share(), |p| &mut p.exhaustive, cell)?;
     over(figures::exhaustive(&progress.exhaustive));
     let of = CATALOGUE.len() as u64;
     work.drive(&mut progress, "mutants", Some(of), share(), |p| &mut p.mutants, |n| work.planted(n))?;

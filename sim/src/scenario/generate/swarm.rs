@@ -47,6 +47,8 @@ pub struct Swarm {
     pub burst: bool,
 }
 
+/// Longer than anything that is owed takes, at 130 % of production's times.
+const HEALED_FOR: Span = Span::secs(120);
 /// How many things go wrong at most in one run.
 const MOST_FAULTS: usize = 8;
 
@@ -104,6 +106,7 @@ impl Swarm {
             broker: self.broker,
             latency_max: self.latency_max,
             faults_for: self.faults_for,
+            healed_for: HEALED_FOR,
             identity: if self.addressed { vec!["/id".to_owned()] } else { Vec::new() },
             timing: TimingSpec { in_flight: self.in_flight, ..TimingSpec::scaled(self.timing_percent) },
             ..WorldSpec::default()
