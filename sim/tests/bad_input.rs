@@ -29,12 +29,12 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "typo in the world",
         "name = \"x\"\n[world]\nnods = 2\n",
-        "x.toml:3: unknown key `nods`, expected one of `nodes`, `broker`, `latency-min`, `latency-max`, `faults-for`, `healed-for`",
+        "x.toml:3: unknown key `nods`, expected one of `nodes`, `broker`, `latency-min`, `latency-max`, `faults-for`, `healed-for`, `identity`, `timing`",
     ),
     (
         "typo in a signal",
         "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\ntoo = [\"n1\"]\n",
-        "x.toml:5: unknown key `too`, expected one of `id`, `at`, `to`, `good-for`",
+        "x.toml:5: unknown key `too`, expected one of `id`, `at`, `to`, `good-for`, `burst`, `times`, `form`",
     ),
     (
         "typo in a fault",
@@ -44,7 +44,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "typo in a fault's name",
         "name = \"x\"\n[[fault]]\nat = \"1s\"\ndo = { pauze = { host = \"n1\", for = \"5s\" } }\n",
-        "x.toml:4: unknown name `pauze`, expected one of `partition`, `one-way`, `isolate`, `crash`, `power-loss`, `pause`, `pause-heartbeats`, `clock-step`, `clock-drift`, `redis-loses-data`, `store-fails`, `store-loses-replies`, `store-slow`, `broker-silent`, `broker-outage`, `broker-refuses`, `broker-confused`, `step-down`, `broker-late`",
+        "x.toml:4: unknown name `pauze`, expected one of `partition`, `one-way`, `isolate`, `crash`, `power-loss`, `pause`, `pause-heartbeats`, `clock-step`, `clock-drift`, `redis-loses-data`, `store-fails`, `store-loses-replies`, `store-slow`, `broker-silent`, `broker-outage`, `broker-refuses`, `broker-confused`, `step-down`, `broker-late`, `split`, `late-release`, `latency-spike`, `reset`, `refuse`, `snapshot`, `shutdown`, `resolve`, `redis-fails-over`, `redis-evicts`, `redis-two-masters`, `redis-loses-replies`, `redis-slow`, `store-busy`, `store-full`, `broker-misanswers`, `broker-hides`, `call-fails`, `call-loses-reply`, `call-repeated`",
     ),
     (
         "typo in a fault's member, lines below",
@@ -84,12 +84,12 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "unknown point",
         "name = \"x\"\n[[fault]]\nwhen = { point = \"claim\" }\ndo = \"redis-loses-data\"\n",
-        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `broker-connecting`, `order-sent`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`",
+        "x.toml:3: unknown name `claim`, expected one of `lease-granted`, `lease-renewed`, `epoch-opened`, `signal-stored`, `claim-sending`, `claimed`, `order-sending`, `broker-connecting`, `order-sent`, `order-booked`, `order-answered`, `outcome-sending`, `outcome-stored`, `lookup-sending`, `before-acquire`, `applied-acquire`, `after-acquire`, `before-renew`, `applied-renew`, `after-renew`, `before-release`, `applied-release`, `after-release`, `before-read-lease`, `applied-read-lease`, `after-read-lease`, `before-insert`, `applied-insert`, `after-insert`, `before-read-leadership`, `applied-read-leadership`, `after-read-leadership`, `before-open-epoch`, `applied-open-epoch`, `after-open-epoch`, `before-heartbeat`, `applied-heartbeat`, `after-heartbeat`, `before-vacate`, `applied-vacate`, `after-vacate`, `before-read-pending`, `applied-read-pending`, `after-read-pending`, `before-read-signal`, `applied-read-signal`, `after-read-signal`, `before-claim`, `applied-claim`, `after-claim`, `before-record-outcome`, `applied-record-outcome`, `after-record-outcome`, `before-conclude`, `applied-conclude`, `after-conclude`, `before-resolve`, `applied-resolve`, `after-resolve`, `before-place`, `applied-place`, `after-place`, `before-look-up`, `applied-look-up`, `after-look-up`",
     ),
     (
         "unknown broker",
         "name = \"x\"\n[world]\nbroker = \"dedup\"\n",
-        "x.toml:3: unknown name `dedup`, expected one of `deduplicates`, `looks-up`, `blind`",
+        "x.toml:3: unknown name `dedup`, expected one of `deduplicates`, `absorbs`, `forgets`, `until-filled`, `looks-up`, `blind`",
     ),
     (
         "unknown sighting",
