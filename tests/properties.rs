@@ -95,7 +95,8 @@ fn no_fingerprint_is_executed_twice() {
 #[test]
 fn every_signal_comes_to_an_end() {
     holds("every-signal-comes-to-an-end", |run| {
-        for signal in &run.signals {
+        // What is no signal has no end to come to.
+        for signal in run.signals.iter().filter(|signal| signal.fingerprint.is_some()) {
             match signal.state {
                 Some(SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined) => {
                 }

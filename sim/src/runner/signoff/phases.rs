@@ -21,6 +21,8 @@ use crate::world::locked;
 
 /// How many drawn scenarios run twice.
 pub(super) const TWICE: u64 = 100;
+/// How far from the swarm's their seeds are.
+const TWICE_FROM: u64 = 1 << 40;
 /// Within how many runs a planted bug must be found.
 pub(super) const FOUND_WITHIN: u64 = 500;
 /// So many items are done between two looks at the clock and two writes of the state, on each core.
@@ -171,8 +173,8 @@ impl Work<'_> {
 
     /// One drawn scenario, twice.
     pub(super) fn twice(&self, nth: u64) -> Done {
-        // Below the swarm's seeds, so that they count as runs too.
-        let seed = self.plan.seed.wrapping_sub(1 + nth);
+        // Far from the swarm's seeds, so that they count as runs too.
+        let seed = self.plan.seed.wrapping_add(TWICE_FROM + nth);
         let scenario = generate::draw(seed);
         let once = run(&scenario, self.options(false));
         let mut done = Done::of(&once);

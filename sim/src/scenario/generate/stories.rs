@@ -33,7 +33,7 @@ pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
         (&["latency-spike", "one-way"], last_reply_is_slow().boxed()),
         (&["clock-drift", "pause"], clocks_apart().boxed()),
         (&["crash", "partition"], started_without_redis().boxed()),
-        (&["redis-evicts", "pause-heartbeats"], two_leaders().boxed()),
+        (&["redis-evicts", "pause-heartbeats"], two_leaders(swarm.has("store-slow")).boxed()),
         (&["crash", "resolve"], two_operators(swarm.faults_for.as_millis()).boxed()),
         (&["pause"], epoch_asked_for_too_late().boxed()),
         (&["crash", "pause"], verdict_too_late().boxed()),
@@ -133,10 +133,10 @@ fn clocks_apart() -> impl Strategy<Value = Vec<FaultSpec>> {
 }
 
 /// Everything that should prevent a second leader fails together.
-fn two_leaders() -> impl Strategy<Value = Vec<FaultSpec>> {
-    let faults = (secs(15..=40), prop::bool::ANY).prop_map(|(lasts, slow)| {
+fn two_leaders(slowly: bool) -> impl Strategy<Value = Vec<FaultSpec>> {
+    let faults = (secs(15..=40), prop::bool::ANY).prop_map(move |(lasts, slow)| {
         let mut faults = vec![Fault::PauseHeartbeats { host: "@actor".into(), lasts }, Fault::RedisEvicts];
-        if slow {
+        if slow && slowly {
             faults.push(Fault::StoreSlow { by: Span::millis(400), lasts });
         }
         faults
