@@ -37,7 +37,7 @@ fn a_crash_between_order_and_outcome() {
 #[test]
 fn the_readme_shows_what_its_command_prints() {
     let mutant = Mutant::CheckThenAct;
-    let found = explore::sweep(Sweep::new(50, 1).with_mutant(Some(mutant)), "readme");
+    let found = explore::sweep(Sweep::new(50, 1_000).with_mutant(Some(mutant)), "readme");
     let seed = found.failed.expect("the planted bug is caught within 50 runs");
     let limits = shrink::Limits::default();
     let small = shrink::shrink(&generate::draw(seed), Some(mutant), Some(mutant.against()), limits, &shrink::bar());
