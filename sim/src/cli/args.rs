@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use oncegate_sim::mutants::Mutant;
 use oncegate_sim::oracles::ORACLES;
 use oncegate_sim::runner::failures::FOLDER;
+use oncegate_sim::runner::signoff::DEFAULT_BUDGET;
 use oncegate_sim::runner::signoff::progress::Shard;
 use oncegate_sim::scenario::Span;
 use oncegate_sim::world::engine::Engine;
@@ -118,7 +119,7 @@ pub(crate) enum Command {
     /// boundary, planted bugs. Drawn runs take the rest of the budget.
     Signoff {
         /// How long it may take: 2m, 20m, 8h. What does not fit is left out, and said to be.
-        #[arg(long, default_value = "4m")]
+        #[arg(long, default_value_t = Span::of(DEFAULT_BUDGET))]
         budget: Span,
         /// Exactly so many drawn runs, instead of as many as the budget has room for.
         #[arg(long)]

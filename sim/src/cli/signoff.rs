@@ -17,7 +17,7 @@ pub(super) fn signoff(plan: &Plan, as_json: bool) -> Result<End, BadInput> {
         return Err(BadInput { file: "--shard".into(), line: None, what });
     }
     if !as_json {
-        let budget = Span::millis(i64::try_from(plan.budget.as_millis()).unwrap_or(i64::MAX));
+        let budget = Span::of(plan.budget);
         let part = if plan.shard == Shard::WHOLE {
             String::new()
         } else {

@@ -142,8 +142,8 @@ impl fmt::Display for Coverage {
 pub const SIGHTINGS_OWED_AFTER: u64 = 2_000;
 
 /// And after so many every reachable cell: there are several hundred of them, and those of the shortest phases are
-/// filled a few times in a thousand runs.
-pub const CELLS_OWED_AFTER: u64 = 4_000;
+/// filled two or three times in two thousand runs, so that after these an empty one is no accident.
+pub const CELLS_OWED_AFTER: u64 = 6_000;
 
 /// What so many runs should have shown and have not, by name; nothing when they are too few to owe it.
 pub fn owed(runs: u64, sightings: &Sightings, coverage: &Coverage) -> Vec<String> {

@@ -22,6 +22,11 @@ impl Span {
         Self(secs * 1_000)
     }
 
+    /// To the millisecond.
+    pub fn of(duration: Duration) -> Self {
+        Self(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// In milliseconds, with its sign.
     pub const fn as_millis(self) -> i64 {
         self.0

@@ -34,9 +34,9 @@ use phases::Work;
 use progress::{Key, Progress, Shard};
 
 /// Long enough on two cores for all that has an end, and for a swarm that owes everything rare.
-pub const DEFAULT_BUDGET: Duration = Duration::from_secs(4 * 60);
+pub const DEFAULT_BUDGET: Duration = Duration::from_secs(280);
 /// At most this share of a budget goes to the single faults, and to the planted bugs.
-const SHARE: (u32, u32) = (2, 5);
+const SHARE: (u32, u32) = (3, 5);
 /// A swarm of fewer runs would say nothing.
 const LEAST_RUNS: u64 = 200;
 /// The folder, within that of the scenarios, of those that a bug of ours left behind.
