@@ -34,7 +34,7 @@ impl Pairs {
         let group = self.begins.partition_point(|begin| *begin <= spread) - 1;
         let within = spread - self.begins[group];
         // The second cell b has b pairs, with each cell before it: b * (b - 1) / 2 come before those of b.
-        let mut second = (1 + (1 + 8 * within).isqrt()) / 2;
+        let mut second = (1 + 8 * within).isqrt().div_ceil(2);
         while second * (second - 1) / 2 > within {
             second -= 1;
         }
