@@ -1,8 +1,6 @@
 //! What a probe is made of: things that befall the peer, and things that a client does and sees.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +139,7 @@ pub(crate) trait Arm: Send {
 /// One connection of the client's.
 enum Line {
     Absent,
-    Connecting(Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>),
+    Connecting(BoxFuture<'static, io::Result<Box<dyn Stream>>>),
     Open(Box<dyn Stream>),
 }
 
