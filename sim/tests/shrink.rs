@@ -10,7 +10,7 @@ use oncegate_sim::mutants::Mutant;
 use oncegate_sim::runner::explore::{self, Sweep};
 use oncegate_sim::runner::shrink::{Limits, Shrunk, Size, shrink};
 use oncegate_sim::runner::{Options, failures, run};
-use oncegate_sim::scenario::{Scenario, Span, TimingSpec, generate, read};
+use oncegate_sim::scenario::{Scenario, Span, generate, read};
 
 const MUTANT: Option<Mutant> = Some(Mutant::CheckThenAct);
 
@@ -36,7 +36,7 @@ fn a_minimal_scenario_survives_changes_that_have_nothing_to_do_with_it() {
     // The protocol's own times, all of them.
     for percent in [90, 95, 105, 110] {
         let mut scaled = small.scenario.clone();
-        scaled.world.timing = TimingSpec::scaled(percent);
+        scaled.world.timing = scaled.world.timing.scaled_by(percent);
         assert!(run(&scaled, options).breaks(Some(oracle)), "times at {percent} %");
     }
     // Who leads first, and how long each packet travels.

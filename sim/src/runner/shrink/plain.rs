@@ -55,9 +55,16 @@ pub(super) fn plain_world(best: &Best) -> Vec<Scenario> {
     let latency = WorldSpec { latency_min, latency_max, ..scenario.world.clone() };
     let production = WorldSpec { timing: TimingSpec::default(), ..scenario.world.clone() };
     let whole_bodies = WorldSpec { identity: Vec::new(), ..scenario.world.clone() };
+    // Under longer times of the protocol faults must last longer to do the same.
+    let mut longer = Scenario { world: production.clone(), ..scenario.clone() };
+    for spec in &mut longer.faults {
+        spec.fault.set_lasts(LONG_ENOUGH);
+        let ends = Span::millis(spec.at.unwrap_or_default().as_millis() + LONG_ENOUGH.as_millis());
+        longer.world.faults_for = longer.world.faults_for.max(ends);
+    }
     let brokers = BrokerKind::ALL.into_iter().filter(|kind| *kind != scenario.world.broker).map(of_broker);
     let worlds = [latency, production, whole_bodies].map(|world| Scenario { world, ..scenario.clone() });
-    brokers.chain(worlds).collect()
+    brokers.chain(worlds).chain([longer]).collect()
 }
 
 pub(super) fn first_seeds(best: &Best) -> Vec<Scenario> {
