@@ -87,6 +87,8 @@ impl Nemesis {
     /// that travel twice are two orders, which nothing on this side of the wire can prevent.
     pub fn repeat_order(self: &Arc<Self>, order: &Order, by: Duration) {
         if !self.broker.never_repeats() {
+            let told = "no copy of the order is made: this broker would take it for another order".to_owned();
+            self.world.tell(self.broker.at, What::Healed(told));
             return;
         }
         let order = OrderRequest::of(order).expect("intake lets only JSON through");
