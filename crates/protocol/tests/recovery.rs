@@ -258,6 +258,20 @@ fn a_wall_clock_that_steps_back_makes_no_order_young_again() {
     assert_eq!(node.tick(), vec![look_up(8, 1)]);
 }
 
+/// Found by a sweep (`scenarios/regressions/forgotten-while-it-was-repeated.toml`): "not found" was counted from when
+/// the doubt began, and the last repeat was still under way when the order was given up.
+#[test]
+fn not_found_is_counted_from_the_last_repeat() {
+    let mut node = own_in_doubt(forgetful());
+    assert_eq!(node.at(500).tick(), vec![sending(1, 1), place(8, 1, 1, 3_000 - 1_500)]);
+    assert_eq!(node.at(1_400).placed(8, unknown()), vec![in_doubt(1, "timed out")]);
+    // Remembered no more for certain; in doubt for 2.4 s, but the repeat left one second ago.
+    assert_eq!(node.at(2_400).tick(), vec![renew(9, 1), heartbeat(10, 1, 1, 2_400), look_up(11, 1)]);
+    assert_eq!(node.looked_up(11, LookupAnswer::NotFound), vec![]);
+    assert_eq!(node.at(4_400).tick(), vec![look_up(12, 1)]);
+    assert_eq!(node.looked_up(12, LookupAnswer::NotFound), vec![]);
+}
+
 // ---- a broker that can only be asked
 
 #[test]

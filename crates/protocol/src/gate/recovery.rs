@@ -119,8 +119,9 @@ impl Gate {
             LookupAnswer::Found(id) => self.conclude(now, fingerprint, Verdict::Found(id), out),
             LookupAnswer::NotFound => {
                 if let Some(task) = self.tasks.get_mut(&fingerprint) {
-                    // Counted from when the doubt began, to when the question was asked.
-                    task.not_found_after = task.doubt_since.map(|since| asked_at.since(since));
+                    // Counted from when the doubt began, or from the last send of one's own after that, to when the
+                    // question was asked: what was sent again may be under way as long as the first send was.
+                    task.not_found_after = task.doubt_since.max(task.last_sent()).map(|since| asked_at.since(since));
                 }
                 self.doubt(now, fingerprint);
             }

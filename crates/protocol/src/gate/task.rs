@@ -24,7 +24,7 @@ pub(super) struct Task {
     pub(super) own: Option<Own>,
     /// Since when the order is known to be in doubt here.
     pub(super) doubt_since: Option<Mono>,
-    /// When the broker, asked this long after `doubt_since`, last did not have it.
+    /// When the broker, asked this long after `doubt_since` and after the last send, last did not have it.
     pub(super) not_found_after: Option<Duration>,
     pub(super) tries: u32,
     pub(super) stage: Stage,
@@ -74,6 +74,14 @@ pub(super) enum Stage {
 impl Task {
     pub(super) fn new(record: SignalRecord) -> Self {
         Self { record, own: None, doubt_since: None, not_found_after: None, tries: 0, stage: Stage::New }
+    }
+
+    /// When the last send of this process that may have left ended, or before.
+    pub(super) fn last_sent(&self) -> Option<Mono> {
+        match self.own.as_ref()?.sent {
+            Sent::Never => None,
+            Sent::Maybe(at) => Some(at),
+        }
     }
 
     pub(super) fn awaits(&self) -> Option<CallId> {
@@ -386,6 +394,7 @@ impl Gate {
             (Outcome::Unknown(reason), sent) => {
                 own.sent = Sent::Maybe(now.mono);
                 task.doubt_since.get_or_insert(now.mono);
+                task.not_found_after = None;
                 out.notice(Notice::InDoubt { fingerprint, reason: reason.clone() });
                 match sent {
                     Sent::Never => self.record(now, fingerprint, outcome, out),
