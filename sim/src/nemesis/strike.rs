@@ -22,6 +22,8 @@ impl Nemesis {
         let world = &self.world;
         let host = |name: &str| self.resolve(name, actor);
         let everyone = || 0..world.hosts().len();
+        // Nobody named is everybody; a name that means nobody now strikes nobody.
+        let whose = |name: &Option<String>| name.as_deref().map_or(Some(None), |name| host(name).map(Some));
         // Before it strikes: `@leader` means somebody else once the leader is down.
         let touched = world.judge().weather.touched(fault, host);
         let phases = world.judge().course.phases(|name| world.lives(name));
@@ -112,19 +114,17 @@ impl Nemesis {
                     (told, Some(Undo::JoinMasters))
                 })
             }
-            Fault::RedisLosesReplies { host: name, .. } => {
-                let whose = name.as_deref().and_then(host);
+            Fault::RedisLosesReplies { host: name, .. } => whose(name).map(|whose| {
                 let told = format!("redis's replies to {} are lost", self.whose(whose));
-                Some((told, Some(self.redis(RedisFault::LosesReplies(whose)))))
-            }
+                (told, Some(self.redis(RedisFault::LosesReplies(whose))))
+            }),
             Fault::RedisSlow { by, .. } => {
                 Some((format!("redis is slow by {by}"), Some(self.redis(RedisFault::Slow(by.get())))))
             }
-            Fault::StoreBusy { host: name, .. } => {
-                let whose = name.as_deref().and_then(host);
+            Fault::StoreBusy { host: name, .. } => whose(name).map(|whose| {
                 let told = format!("the store's write lock is taken, for {}", self.whose(whose));
-                Some((told, Some(self.store(StoreFault::Busy(whose)))))
-            }
+                (told, Some(self.store(StoreFault::Busy(whose))))
+            }),
             Fault::StoreFull { .. } => Some(("the store's disk is full".into(), Some(self.store(StoreFault::Full)))),
             Fault::BrokerMisanswers { status, .. } => {
                 let told = format!("the broker places orders and answers {status}");
@@ -182,15 +182,13 @@ impl Nemesis {
                 self.lose_redis_data_of(self.redis.at);
                 Some(("redis forgets everything".to_owned(), None))
             }
-            Fault::StoreFails { host: name, .. } => {
-                let whose = name.as_deref().and_then(host);
-                Some((format!("the store fails for {}", self.whose(whose)), Some(self.store(StoreFault::Fails(whose)))))
-            }
-            Fault::StoreLosesReplies { host: name, .. } => {
-                let whose = name.as_deref().and_then(host);
+            Fault::StoreFails { host: name, .. } => whose(name).map(|whose| {
+                (format!("the store fails for {}", self.whose(whose)), Some(self.store(StoreFault::Fails(whose))))
+            }),
+            Fault::StoreLosesReplies { host: name, .. } => whose(name).map(|whose| {
                 let told = format!("the store's replies to {} are lost", self.whose(whose));
-                Some((told, Some(self.store(StoreFault::LosesReplies(whose)))))
-            }
+                (told, Some(self.store(StoreFault::LosesReplies(whose))))
+            }),
             Fault::StoreSlow { by, .. } => {
                 Some((format!("the store is slow by {by}"), Some(self.store(StoreFault::Slow(by.get())))))
             }
