@@ -387,7 +387,9 @@ impl AsyncWrite for WatchedStream {
             judge.gate_lease.sending(&self.world, self.at, leased_to, broker_timeout);
             drop(judge);
             if let Some(fingerprint) = crate::oracles::sends::fingerprint_in(bytes) {
-                self.world.judge().truth.sent(fingerprint, self.world.now());
+                let judge = &mut *self.world.judge();
+                let trust = judge.bounds.timing.ttl;
+                judge.truth.sent(fingerprint, self.world.now(), self.at, trust);
                 self.world.judge().course.sent(fingerprint);
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);

@@ -1,7 +1,7 @@
 //! What a process has learned is kept: an acceptance that it heard of is in the store by the end, if it lived on,
 //! whoever led by then. And nobody gives an order up that may still be found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +19,25 @@ pub const NAME: &str = "truth";
 pub struct Truth {
     accepted: BTreeMap<Fingerprint, Vec<Arc<Life>>>,
     sent: BTreeMap<Fingerprint, Duration>,
+    /// When the clocks of each host last went on after standing still.
+    thawed: BTreeMap<usize, Duration>,
+    /// Orders that such a host sent on a trust that had stood still with its clocks: later than anybody can know.
+    stale: BTreeSet<Fingerprint>,
     pub(super) violations: Vec<Violation>,
 }
 
 impl Truth {
     /// A node hands an order to its connection.
-    pub fn sent(&mut self, fingerprint: Fingerprint, at: Duration) {
+    pub fn sent(&mut self, fingerprint: Fingerprint, at: Duration, by: usize, trust: Duration) {
+        if self.thawed.get(&by).is_some_and(|thawed| at < *thawed + trust) {
+            self.stale.insert(fingerprint);
+        }
         self.sent.insert(fingerprint, at);
+    }
+
+    /// The clocks of that host stood still, and go on now.
+    pub fn clock_stood_still(&mut self, host: usize, at: Duration) {
+        self.thawed.insert(host, at);
     }
 
     /// A process has heard that the broker has the order.
@@ -41,7 +53,8 @@ impl Truth {
     /// An order was given to a human, on a broker that can be asked. The doubt may have begun `head_start` before
     /// the last send of a deposed leader.
     pub fn given_up(&mut self, fingerprint: Fingerprint, at: Duration, head_start: Duration) {
-        if let Some(sent) = self.sent.get(&fingerprint)
+        if !self.stale.contains(&fingerprint)
+            && let Some(sent) = self.sent.get(&fingerprint)
             && at + head_start < *sent + LONGEST_FLIGHT
         {
             let what = format!("{fingerprint:?} is given up {:.3}s after it was sent", (at - *sent).as_secs_f64());
@@ -87,10 +100,15 @@ mod tests {
     #[test]
     fn an_order_that_is_given_up_too_soon_is_seen() {
         let mut oracle = Truth::default();
-        oracle.sent(Fingerprint::of_bytes(b"s"), Duration::from_secs(10));
+        oracle.sent(Fingerprint::of_bytes(b"s"), Duration::from_secs(10), 0, Duration::from_secs(10));
         oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(30), Duration::from_secs(6));
         assert_eq!(oracle.violations, []);
         oracle.given_up(Fingerprint::of_bytes(b"s"), Duration::from_secs(11), Duration::from_secs(6));
+        assert_eq!(oracle.violations.len(), 1);
+        // A host that was suspended sends when it goes on, and nobody else can know when.
+        oracle.clock_stood_still(1, Duration::from_secs(60));
+        oracle.sent(Fingerprint::of_bytes(b"t"), Duration::from_secs(61), 1, Duration::from_secs(10));
+        oracle.given_up(Fingerprint::of_bytes(b"t"), Duration::from_secs(62), Duration::from_secs(6));
         assert_eq!(oracle.violations.len(), 1);
     }
 }

@@ -81,6 +81,7 @@ impl Judge {
         self.leader_acts.clock_stood_still(host, lasted);
         if let Some(place) = self.weather.place(host) {
             self.sends.clock_stood_still(place, lasted);
+            self.truth.clock_stood_still(place, at);
         }
         self.heeds.clock_stood_still(host, lasted);
         self.alerts.clock_stood_still(at, host);
