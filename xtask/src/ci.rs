@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that a change must pass, cheapest first.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::step::{Step, run_all};
 
@@ -8,6 +9,11 @@ use crate::step::{Step, run_all};
 pub(crate) fn run() -> ExitCode {
     run_all(&steps())
 }
+
+/// Three times what the tests need on two cores, with everything to build: a test that hangs is named, not waited for.
+const TESTS: Duration = Duration::from_secs(45 * 60);
+/// Three times the sign-off's budget.
+const SIGN_OFF: Duration = Duration::from_secs(20 * 60);
 
 /// What a change must pass.
 ///
@@ -21,7 +27,7 @@ fn steps() -> Vec<Step> {
         Step::new("lints", "cargo clippy --workspace --all-targets -- -D warnings"),
         Step::new("docs", "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
         // A snapshot that differs is a failure here, never a new snapshot.
-        Step::new("tests", "cargo xtask test --profile sim").env("INSTA_UPDATE", "no"),
-        Step::new("sign-off", "cargo signoff --runs 300"),
+        Step::new("tests", "cargo xtask test --profile sim").env("INSTA_UPDATE", "no").within(TESTS),
+        Step::new("sign-off", "cargo signoff --runs 300").within(SIGN_OFF),
     ]
 }

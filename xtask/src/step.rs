@@ -1,7 +1,8 @@
-//! Steps: commands that run one after the other until one fails, with the time each took.
+//! Steps: commands that run one after the other until one fails or doesn't end, with the time each took.
 
 use std::fmt::Write as _;
-use std::process::{Command, ExitCode};
+use std::io;
+use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// One command with a name.
@@ -12,6 +13,8 @@ pub(crate) struct Step {
     pub(crate) command: Vec<String>,
     /// Variables set for it.
     pub(crate) env: Vec<(&'static str, &'static str)>,
+    /// How long it may take. What hangs would otherwise cost the machine's whole allowance and say nothing.
+    pub(crate) within: Option<Duration>,
 }
 
 /// How a step ended.
@@ -28,12 +31,18 @@ pub(crate) enum End {
 impl Step {
     /// A step that runs `command`, its words separated by single spaces.
     pub(crate) fn new(name: &'static str, command: &str) -> Self {
-        Self { name, command: command.split(' ').map(Into::into).collect(), env: Vec::new() }
+        Self { name, command: command.split(' ').map(Into::into).collect(), env: Vec::new(), within: None }
     }
 
     /// With a variable set.
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
         self.env.push((name, value));
+        self
+    }
+
+    /// Ended, with all that it started, when it takes longer.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
         self
     }
 
@@ -49,21 +58,59 @@ impl Step {
         let started = Instant::now();
         let mut words = self.command.iter();
         let status = words.next().map(|program| {
-            Command::new(program_path(program))
+            let child = Command::new(program_path(program))
                 .args(words)
                 .envs(self.env.iter().copied())
                 .current_dir(crate::root())
-                .status()
+                .spawn()?;
+            self.wait(child, started)
         });
         let took = started.elapsed();
         match status {
             Some(Ok(status)) if status.success() => return End::Passed(took),
             Some(Ok(status)) => eprintln!("\n{}: {status}", self.name),
-            Some(Err(error)) => eprintln!("\n{}: could not start: {error}", self.name),
+            Some(Err(error)) => eprintln!("\n{}: {error}", self.name),
             None => eprintln!("\n{}: there is no command to run", self.name),
         }
         End::Failed(took)
     }
+
+    /// Its end, or an error when it would not come in time.
+    fn wait(&self, mut child: Child, started: Instant) -> io::Result<ExitStatus> {
+        let Some(limit) = self.within else { return child.wait() };
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if started.elapsed() > limit {
+                let tree = with_descendants(child.id());
+                let _ = Command::new("kill").arg("-KILL").args(tree.iter().map(u32::to_string)).status();
+                child.wait()?;
+                let why = format!("did not end within {} s: what it printed last is what hangs", limit.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// The process, those that it started, and so on, as Linux tells.
+fn with_descendants(root: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // "pid (name) state parent ..", and a name may hold anything, brackets too.
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        parents.extend(parent.map(|parent| (pid, parent)));
+    }
+    let mut tree = vec![root];
+    let mut at = 0;
+    while at < tree.len() {
+        tree.extend(parents.iter().filter(|(_, parent)| *parent == tree[at]).map(|(pid, _)| *pid).collect::<Vec<_>>());
+        at += 1;
+    }
+    tree
 }
 
 /// Runs the steps until one fails, then says what happened.
@@ -154,6 +201,20 @@ lints failed. Run it alone:
     cargo clippy
 ";
         assert_eq!(summary(&steps, &ends), expected);
+    }
+
+    #[test]
+    fn what_does_not_end_is_ended_with_all_that_it_started() {
+        let started = Instant::now();
+        let mut step = Step::new("hangs", "sh -c").within(Duration::from_millis(300));
+        // The inner sleep keeps a name of its own, to be looked for.
+        step.command.push("sleep 61.25 & wait".into());
+        assert!(matches!(step.run(), End::Failed(_)));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let left = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x0061.25"))
+        });
+        assert!(!left, "the sleep goes on");
     }
 
     #[test]

@@ -390,7 +390,7 @@ impl AsyncWrite for WatchedStream {
                 let judge = &mut *self.world.judge();
                 let trust = judge.bounds.timing.ttl;
                 judge.truth.sent(fingerprint, self.world.now(), self.at, trust);
-                self.world.judge().course.sent(fingerprint);
+                judge.course.sent(fingerprint);
             }
             self.world.judge().sends.first_byte(&self.world, self.at, bytes);
             self.world.judge().handover.first_byte(self.world.now(), bytes);

@@ -22,7 +22,7 @@ pub mod trace;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use crate::hosts::{Judge, supervise};
@@ -182,7 +182,13 @@ pub fn host_at(address: IpAddr) -> Option<usize> {
     }
 }
 
-/// A lock of a single-threaded world: never contended, and poisoned only by a run that has failed anyway.
+/// A lock of a single-threaded world: poisoned only by a run that has failed anyway, and never contended. Who finds
+/// it taken has taken it himself and would wait for ever, so that is a panic which names the place.
+#[track_caller]
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => panic!("a part of the world is locked twice by its one thread"),
+    }
 }
