@@ -1,12 +1,10 @@
 //! Many runs on all cores, with progress.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::world::locked;
 
 /// How often the bar is drawn when nothing is a terminal: never.
 const REDRAWS_PER_SECOND: u8 = 10;
@@ -33,6 +31,11 @@ pub fn each<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, boo
     results
 }
 
+/// What workers share: each waits for its turn, and what a worker left at its panic is still there.
+pub(crate) fn shared<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// As [`each`], for one part of what the bar shows.
 #[allow(clippy::disallowed_methods)] // Workers share nothing but the counter; each run has its own thread and world.
 pub fn part<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, bool) + Sync) -> Vec<(u64, T)> {
@@ -52,7 +55,7 @@ pub fn part<T: Send>(count: u64, bar: &ProgressBar, job: impl Fn(u64) -> (T, boo
                     if stop {
                         enough.store(true, Ordering::Relaxed);
                     }
-                    locked(&results).push((number, result));
+                    shared(&results).push((number, result));
                     bar.inc(1);
                 }
             });
@@ -82,7 +85,7 @@ pub fn until_good<T: Send>(count: usize, job: impl Fn(usize) -> (T, bool) + Sync
                     if is_good {
                         good.fetch_min(number, Ordering::Relaxed);
                     }
-                    locked(&results).push((number, result));
+                    shared(&results).push((number, result));
                 }
             });
         }

@@ -10,8 +10,8 @@ use super::shrink::{self, Limits, Size};
 use super::{Options, pool, run};
 use crate::mutants::Mutant;
 use crate::oracles::{ORACLES, why};
+use crate::runner::pool::shared;
 use crate::scenario::{Expect, Scenario, generate};
-use crate::world::locked;
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ pub fn measure(hunt: &Hunt, tell: impl Fn(&Hunted) + Sync) -> Power {
     let results = pool::each(hunt.mutants.len() as u64, &bar, |number| {
         let mutant = hunt.mutants[usize::try_from(number).unwrap_or(0)];
         let hunted = find(hunt, mutant);
-        let _turn = locked(&one_at_a_time);
+        let _turn = shared(&one_at_a_time);
         bar.suspend(|| tell(&hunted));
         (hunted, false)
     });

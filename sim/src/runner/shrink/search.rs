@@ -11,9 +11,9 @@ use super::neighbours;
 use super::{Limits, Shrunk};
 use crate::mutants::Mutant;
 use crate::oracles::{Violation, expectations};
+use crate::runner::pool::shared;
 use crate::runner::{Options, Run, pool, run};
 use crate::scenario::{Scenario, Span, read};
-use crate::world::locked;
 
 /// If a promise is still broken after so much more time, it is not merely kept late.
 const PATIENCE: Span = Span::secs(300);
@@ -199,14 +199,14 @@ impl<'a> Search<'a> {
     fn judge(&self, candidate: &Scenario, demands: Demands) -> Tried {
         let mut keys = Vec::new();
         let key = Key { scenario: text(candidate), planted: true };
-        let known = locked(&self.fails).get(&key).copied();
+        let known = shared(&self.fails).get(&key).copied();
         keys.push(key.clone());
         if known == Some(false) {
             return Tried { keys, good: None };
         }
         let run = run(candidate, Options { keep_story: true, mutant: self.mutant, ..Options::default() });
         let fails = run.breaks(Some(self.oracle));
-        locked(&self.fails).insert(key, fails);
+        shared(&self.fails).insert(key, fails);
         if !fails
             || (demands.production_holds && self.fails_in_production(candidate, &mut keys))
             || (demands.stays_broken && !self.fails(&later(candidate), true, &mut keys))
@@ -232,13 +232,13 @@ impl<'a> Search<'a> {
     fn fails(&self, scenario: &Scenario, planted: bool, keys: &mut Vec<Key>) -> bool {
         let key = Key { scenario: text(scenario), planted };
         keys.push(key.clone());
-        if let Some(fails) = locked(&self.fails).get(&key) {
+        if let Some(fails) = shared(&self.fails).get(&key) {
             return *fails;
         }
         let mutant = self.mutant.filter(|_| planted);
         let fails =
             run(scenario, Options { keep_story: false, mutant, ..Options::default() }).breaks(Some(self.oracle));
-        locked(&self.fails).insert(key, fails);
+        shared(&self.fails).insert(key, fails);
         fails
     }
 

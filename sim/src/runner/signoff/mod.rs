@@ -28,8 +28,8 @@ use super::exhaust::spread::Spread;
 use super::exhaust::{self, Enumeration};
 use super::{Options, Run, run};
 use crate::mutants::{CATALOGUE, Mutant};
+use crate::runner::pool::shared;
 use crate::scenario::{Scenario, generate, read};
-use crate::world::locked;
 use phases::Work;
 use progress::{Key, Progress, Shard};
 
@@ -177,7 +177,7 @@ pub fn sign_off(plan: &Plan, mut tell: impl FnMut(&Phase)) -> Result<Verdict, re
     if plan.shard == Shard::WHOLE {
         over(figures::sometimes(&progress));
     }
-    Ok(Verdict { replay: first_replay(&progress), phases, story: locked(&work.story).take().map(|story| *story) })
+    Ok(Verdict { replay: first_replay(&progress), phases, story: shared(&work.story).take().map(|story| *story) })
 }
 
 /// The verdict of a sign-off that was shared out.

@@ -12,12 +12,12 @@ use crate::mutants::CATALOGUE;
 use crate::oracles::coverage::Coverage;
 use crate::oracles::sightings::Sightings;
 use crate::runner::exhaust::Enumeration;
+use crate::runner::pool::shared;
 use crate::runner::power::{self, Hunt};
 use crate::runner::shrink::{self, Limits, shrink};
 use crate::runner::{Options, Run, engines, failures, pool, run};
 use crate::scenario::read::BadInput;
 use crate::scenario::{Scenario, generate};
-use crate::world::locked;
 
 /// How many drawn scenarios run twice.
 pub(super) const TWICE: u64 = 100;
@@ -149,7 +149,7 @@ impl Work<'_> {
             }
         }
         if let Some(story) = story {
-            locked(&self.story).get_or_insert(story);
+            shared(&self.story).get_or_insert(story);
         }
         Failure { what, replay, nondeterministic }
     }
