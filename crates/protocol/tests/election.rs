@@ -200,6 +200,22 @@ fn an_opening_that_somebody_else_won_waits_for_the_winner() {
     assert_eq!(node.at(500).tick(), vec![read_leadership(4)]);
 }
 
+/// A host that was suspended together with its clocks held the lease for as long as the old leader had to be given,
+/// and was then passed by: what it waited for the old leader is not counted against the new one.
+#[test]
+fn who_was_passed_by_while_opening_does_not_depose_the_newcomer() {
+    let mut node = opening();
+    node.store(2, leadership(1, Some(other()), 0));
+    assert_eq!(node.at(6_000).tick(), vec![renew(3, 1), read_leadership(4)]);
+    let newcomer = oncegate_protocol::Holder::of(&oncegate_protocol::InstanceId::new("m"), 1, 2);
+    assert_eq!(node.store(4, leadership(2, Some(newcomer), 6_000)), vec![]);
+    // Without the newcomer it would have been passed over by then.
+    let mut node = opening();
+    node.store(2, leadership(1, Some(other()), 0));
+    node.at(6_000).tick();
+    assert_eq!(node.store(4, leadership(1, Some(other()), 6_000)), vec![open(5, 1, 1, 6_000)]);
+}
+
 #[test]
 fn an_epoch_that_goes_back_is_refused() {
     let mut node = leader();

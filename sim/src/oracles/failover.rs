@@ -5,7 +5,8 @@
 //!   so. Time in which the lease is in the hand of a node that lacks something does not count: it may hold on to
 //!   it for as long as it can renew, and no other can tell.
 //! - Where all other nodes have been well for long enough that nothing is left of any fault, the bound is that of
-//!   how leadership ended: the leader died, its lease ran out, or it vacated and released.
+//!   how leadership ended: the leader died, its lease ran out, or it vacated and released. Who took the lease
+//!   meanwhile and died before it led has died as a leader does: its lease must run out as well.
 //! - A leader that has been well for that long does not lose leadership at all; and it does not give it up, unasked,
 //!   once it has been well for [`Bounds::keeps`]. (Giving up is told at once and done after a drain.)
 
@@ -44,6 +45,8 @@ struct Vacancy {
     astray: Option<Duration>,
     /// Since when neither store nor lease names anybody.
     free: Option<Duration>,
+    /// The last holder whose death has been counted.
+    buried: Option<String>,
     told: bool,
 }
 
@@ -75,10 +78,14 @@ impl Failover {
                 self.term = Some(Term { holder: holder.to_owned(), node: life.host.at });
             }
             None => {
-                // The lease of a dead process only runs out, which every bound allows for.
-                let living = scene.lease.as_ref().and_then(|holder| scene.life(holder)).filter(|life| !life.is_over());
-                if living.is_some_and(|life| weather.node_well_since(life.host.at).is_none()) {
-                    self.vacancy.astray = Some(at);
+                // The lease of a dead process only runs out, which every bound allows for, counted from its death.
+                let hand = scene.lease.as_ref().and_then(|holder| Some((holder, scene.life(holder)?)));
+                match hand {
+                    Some((holder, life)) if life.is_over() => self.vacancy.buries(at, holder, life.host.at),
+                    Some((_, life)) if weather.node_well_since(life.host.at).is_none() => {
+                        self.vacancy.astray = Some(at);
+                    }
+                    Some(_) | None => {}
                 }
                 if scene.lease.is_none() && scene.store.is_none() {
                     self.vacancy.free.get_or_insert(at);
@@ -120,7 +127,8 @@ impl Failover {
                 format!("{} lost its leadership, and nothing has been wrong with it for {time:.1}s", term.holder);
             self.violations.push(Violation { oracle: NAME, at, what });
         }
-        self.vacancy = Vacancy { since: at, before: Some(term.node), how, ..Vacancy::default() };
+        let buried = (!alive).then(|| term.holder.clone());
+        self.vacancy = Vacancy { since: at, before: Some(term.node), how, buried, ..Vacancy::default() };
     }
 
     /// Objects once when the vacancy has lasted for too long.
@@ -141,6 +149,21 @@ impl Failover {
 }
 
 impl Vacancy {
+    /// The process that has the lease is dead. Unless that is known, nobody else can have led since it took it.
+    fn buries(&mut self, at: Duration, holder: &str, node: usize) {
+        if self.buried.as_deref() != Some(holder) {
+            let told = self.told;
+            *self = Self {
+                since: at,
+                before: Some(node),
+                how: How::Died,
+                buried: Some(holder.to_owned()),
+                told,
+                ..Self::default()
+            };
+        }
+    }
+
     /// By when somebody must lead; none while no node has all that it takes.
     fn owed(&self, weather: &Weather, bounds: &Bounds) -> Option<Duration> {
         let from = self.since.max(self.astray.unwrap_or_default());
@@ -210,6 +233,22 @@ mod tests {
         stage.look(died + stage.bounds.after_death(), None, Some("n1"));
         assert_eq!(stage.objections(), 0);
         stage.look(died + stage.bounds.after_death() + SECOND, Some("n2"), Some("n2"));
+        assert_eq!(stage.objections(), 1);
+    }
+
+    /// Found by a sweep (seed 13917): the successor had the lease for 7 ms, and the oracle counted from the first death.
+    #[test]
+    fn a_successor_that_dies_before_it_leads_is_counted_once_and_from_its_own_death() {
+        let mut stage = Stage::new();
+        stage.lives[0].host.take_down();
+        stage.look(100 * SECOND, Some("n1"), Some("n1"));
+        stage.look(105 * SECOND, Some("n2"), Some("n1"));
+        stage.lives[1].host.take_down();
+        let died = 106 * SECOND;
+        stage.look(died, Some("n2"), Some("n1"));
+        stage.look(died + stage.bounds.after_death(), Some("n2"), Some("n1"));
+        assert_eq!(stage.objections(), 0);
+        stage.look(died + stage.bounds.after_death() + SECOND, None, Some("n1"));
         assert_eq!(stage.objections(), 1);
     }
 

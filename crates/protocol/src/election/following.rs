@@ -78,6 +78,7 @@ impl Election {
                 self.phase = Phase::Opening {
                     lease: Lease::granted(holder, sent_at, &self.timing),
                     since: now.mono,
+                    incumbent: None,
                     told_split: false,
                     unheard: None,
                     step: Opening::Reading { id },

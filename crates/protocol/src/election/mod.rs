@@ -73,10 +73,12 @@ pub struct Election {
 enum Phase {
     Following(Following),
     Acquiring(Acquiring),
-    /// `unheard` is the epoch that was asked for last, and that may be open for all that is known.
+    /// `unheard` is the epoch that was asked for last, and that may be open for all that is known; `incumbent` the
+    /// epoch that the store named last, and since when its holder has been given time.
     Opening {
         lease: Lease,
         since: Mono,
+        incumbent: Option<(Epoch, Mono)>,
         told_split: bool,
         unheard: Option<Epoch>,
         step: Opening,

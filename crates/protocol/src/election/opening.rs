@@ -50,7 +50,9 @@ impl Election {
 
     /// The lease is ours; the store says who opened the newest epoch. A holder that still beats is given time
     /// to notice that its lease is gone, so that its orders end under its own epoch and none is put in doubt;
-    /// one that is silent, vacated or out of time is passed over.
+    /// one that is silent, vacated or out of time is passed over. Who opened an epoch since the lease was granted
+    /// must have got the lease later, while this process stood still, perhaps its clocks with it. The newcomer's time
+    /// starts anew, and long before it is over a renewal tells who has the lease.
     pub(super) fn open_or_wait(&mut self, now: Now, leadership: &Leadership, out: &mut Outbox) {
         if leadership.epoch < self.highest_seen {
             out.notice(Notice::EpochWentBack { read: leadership.epoch, seen: self.highest_seen });
@@ -59,10 +61,16 @@ impl Election {
         }
         self.highest_seen = leadership.epoch;
         let own_prefix = Holder::of(&self.instance, self.boot_nonce, 0);
-        let Phase::Opening { lease, since, told_split, unheard, step } = &mut self.phase else { return };
+        let Phase::Opening { lease, since, incumbent, told_split, unheard, step } = &mut self.phase else { return };
         // What was asked for can't be open any more, nor be opened by a late copy, once the store is past it.
         *unheard = unheard.filter(|epoch| leadership.epoch < *epoch);
-        let waited = now.mono.since(*since);
+        let patient_since = match *incumbent {
+            None => *since,
+            Some((epoch, since)) if epoch == leadership.epoch => since,
+            Some(_) => now.mono,
+        };
+        *incumbent = Some((leadership.epoch, patient_since));
+        let waited = now.mono.since(patient_since);
         let may_open = match &leadership.holder {
             None => true,
             Some(holder) if *holder == lease.holder => {
