@@ -1,19 +1,25 @@
 //! The doing half of oncegate: the ports to the outside and the one event loop that serves them.
 //!
 //! [`ports`] names what the outside must offer, [`driver`] is the loop, [`handle`] talks to it, [`observe`]
-//! listens to it; [`clock`], [`net`] and [`entropy`] are the real ones, [`timeout`] bounds a call on any clock.
+//! listens to it; [`ledger`], [`overview`] and [`exposition`] are what people read; [`clock`], [`net`] and
+//! [`entropy`] are the real ones, [`timeout`] bounds a call on any clock.
 
 pub mod clock;
 pub mod driver;
 pub mod entropy;
+pub mod exposition;
 pub mod handle;
+pub mod ledger;
 pub mod net;
 pub mod observe;
+pub mod overview;
 pub mod ports;
 pub mod timeout;
 
 pub use clock::SystemClock;
 pub use driver::{Driver, Observer, Ports};
+pub use exposition::Exposition;
 pub use handle::{Handle, Receipt, Status, SubmitError};
-pub use net::TcpConnect;
-pub use ports::{BoxFuture, Broker, Clock, Connect, LeaseStore, SignalStore, Stream};
+pub use ledger::Ledger;
+pub use net::{TcpConnect, TcpListen};
+pub use ports::{BoxFuture, Broker, Clock, Connect, LeaseStore, Listen, SignalStore, Stream};

@@ -38,6 +38,13 @@ pub trait Connect: Send + Sync + 'static {
     fn connect<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
 }
 
+/// Takes byte streams from peers: the counterpart of [`Connect`].
+pub trait Listen: Send + Sync + 'static {
+    /// The next stream, and who it is from (`host:port`, for logs). Dropped before it is ready it leaves the peer in
+    /// the queue. An error is about one peer or a moment; the next call may succeed.
+    fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, String)>>;
+}
+
 /// The lease: one entry that expires.
 pub trait LeaseStore: Send + Sync + 'static {
     /// Performs `call` atomically. An error, or dropping the future, leaves it unknown whether the call had

@@ -1,0 +1,3 @@
+//! The daemon that runs beside the trading engine.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Orders handed over a desk to an engine in another language, instead of pushed to a broker.

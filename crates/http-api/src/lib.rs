@@ -1,0 +1,1 @@
+//! The HTTP API of one node: signals in, state out, operators' words.

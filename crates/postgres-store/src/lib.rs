@@ -1,0 +1,1 @@
+//! The signal store and the lease on PostgreSQL.
