@@ -85,16 +85,18 @@ impl Listen for TlsListen {
     }
 }
 
+type Tls = TlsStream<Box<dyn Stream>>;
+
 /// A stream that speaks TLS, from the handshake on.
 enum Secured {
     Greeting(Box<Accept<Box<dyn Stream>>>),
-    Open(Box<TlsStream<Box<dyn Stream>>>),
+    Open(Box<Tls>),
     Broken,
 }
 
 impl Secured {
     /// The stream behind the handshake, once that is done.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<Box<dyn Stream>>>>> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut Tls>>> {
         if let Self::Greeting(greeting) = self {
             *self = match ready!(Pin::new(&mut **greeting).poll(cx)) {
                 Ok(stream) => Self::Open(Box::new(stream)),
