@@ -1,7 +1,7 @@
 //! The doing half of oncegate: the ports to the outside and the one event loop that serves them.
 //!
 //! [`ports`] names what the outside must offer, [`driver`] is the loop, [`handle`] talks to it, [`observe`]
-//! listens to it; [`ledger`], [`overview`] and [`exposition`] are what people read; [`clock`], [`net`] and
+//! listens to it; [`ledger`], [`overview`], [`exposition`] and [`metrics`] are what people read; [`clock`], [`net`] and
 //! [`entropy`] are the real ones, [`timeout`] bounds a call on any clock.
 
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod exposition;
 pub mod handle;
 pub mod ledger;
+pub mod metrics;
 pub mod net;
 pub mod observe;
 pub mod overview;
@@ -21,5 +22,6 @@ pub use driver::{Driver, Observer, Ports};
 pub use exposition::Exposition;
 pub use handle::{Handle, Receipt, Status, SubmitError};
 pub use ledger::Ledger;
+pub use metrics::{Measured, Metrics, MetricsSnapshot};
 pub use net::{TcpConnect, TcpListen};
 pub use ports::{BoxFuture, Broker, Clock, Connect, LeaseStore, Listen, SignalStore, Stream};
