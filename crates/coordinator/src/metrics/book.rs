@@ -15,10 +15,8 @@ use crate::overview::Overview;
 
 /// How many sends may wait for somebody to look up when their signals came; more are not timed.
 const SENDS_KEPT: usize = 1_024;
-/// How many changes of leadership are remembered by their instant. Far more than any alert asks for.
-const CHANGES_KEPT: usize = 1_024;
-/// What "of late" means for changes of leadership.
-pub(crate) const CHANGES_WINDOW: Duration = Duration::from_secs(3_600);
+/// How many events of a kind are remembered by their instant. Far more than any alert asks for.
+const INSTANTS_KEPT: usize = 1_024;
 
 /// The first send of a signal by this process, not yet timed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +96,29 @@ impl Port {
     }
 }
 
+/// Rare events: how many there were, and when the newest were.
+#[derive(Default, Debug)]
+pub(super) struct Rare {
+    pub(super) total: u64,
+    newest: VecDeque<Mono>,
+}
+
+impl Rare {
+    fn happened(&mut self, now: Mono, times: u64) {
+        self.total += times;
+        for _ in 0..times.min(INSTANTS_KEPT as u64) {
+            self.newest.push_back(now);
+        }
+        let beyond = self.newest.len().saturating_sub(INSTANTS_KEPT);
+        self.newest.drain(..beyond);
+    }
+
+    /// How many there were less than `window` before `now`; at most as many as are remembered.
+    pub(super) fn within(&self, window: Duration, now: Mono) -> u64 {
+        self.newest.iter().rev().take_while(|at| now.since(**at) < window).count() as u64
+    }
+}
+
 /// A counter by name. All names are there from the start: a series that appears with its first event hides it from
 /// `increase()`.
 pub(super) type Counters = BTreeMap<&'static str, u64>;
@@ -117,11 +138,11 @@ pub(super) struct Book {
     pub(super) acquired: u64,
     pub(super) lost: Counters,
     pub(super) leases_given_up: u64,
-    pub(super) split_brains: u64,
-    pub(super) epoch_went_back: u64,
+    pub(super) split_brains: Rare,
+    pub(super) epoch_went_back: Rare,
     pub(super) fenced: u64,
     pub(super) fenced_claims: u64,
-    pub(super) history_write_failures: u64,
+    pub(super) history_write_failures: Rare,
     pub(super) port_failures: u64,
     pub(super) sending: u64,
     pub(super) not_sent: u64,
@@ -130,8 +151,7 @@ pub(super) struct Book {
     pub(super) failover: Distribution,
     pub(super) last_failover: Option<Duration>,
     pub(super) received_to_sent: Distribution,
-    pub(super) changes: u64,
-    changed_at: VecDeque<Mono>,
+    pub(super) changes: Rare,
     pub(super) epoch: Option<Epoch>,
     /// The newest leadership that the store told of, before this node's own.
     heard: Option<(Epoch, Wall)>,
@@ -155,11 +175,11 @@ impl Book {
             acquired: 0,
             lost: zero(&names::LOSSES),
             leases_given_up: 0,
-            split_brains: 0,
-            epoch_went_back: 0,
+            split_brains: Rare::default(),
+            epoch_went_back: Rare::default(),
             fenced: 0,
             fenced_claims: 0,
-            history_write_failures: 0,
+            history_write_failures: Rare::default(),
             port_failures: 0,
             sending: 0,
             not_sent: 0,
@@ -168,8 +188,7 @@ impl Book {
             failover: Distribution::new(FAILOVER_BOUNDS),
             last_failover: None,
             received_to_sent: Distribution::new(SENT_BOUNDS),
-            changes: 0,
-            changed_at: VecDeque::new(),
+            changes: Rare::default(),
             epoch: None,
             heard: None,
             took_over: None,
@@ -190,20 +209,13 @@ impl Book {
     /// The newest epoch is this, as of `now`. What the first look finds was there before, and is no change.
     pub(super) fn epoch_is(&mut self, now: Mono, epoch: Epoch) {
         if let Some(before) = self.epoch {
-            let opened = epoch.0.saturating_sub(before.0);
-            self.changes += opened;
-            for _ in 0..opened.min(CHANGES_KEPT as u64) {
-                self.changed_at.push_back(now);
-            }
-            let beyond = self.changed_at.len().saturating_sub(CHANGES_KEPT);
-            self.changed_at.drain(..beyond);
+            self.changes.happened(now, epoch.0.saturating_sub(before.0));
         }
         self.epoch = Some(self.epoch.map_or(epoch, |before| before.max(epoch)));
     }
 
-    /// How often leadership changed within the window before `now`.
-    pub(super) fn changes_lately(&self, now: Mono) -> u64 {
-        self.changed_at.iter().rev().take_while(|at| now.since(**at) < CHANGES_WINDOW).count() as u64
+    pub(super) fn history_write_failed(&mut self, now: Mono) {
+        self.history_write_failures.happened(now, 1);
     }
 
     pub(super) fn notes(&mut self, now: Now, notice: &Notice) {
@@ -217,9 +229,9 @@ impl Book {
             }
             Notice::LostLeadership { reason, .. } => self.lost_by(reason),
             Notice::GaveUpLease { .. } => self.leases_given_up += 1,
-            Notice::SplitBrain { .. } => self.split_brains += 1,
+            Notice::SplitBrain { .. } => self.split_brains.happened(now.mono, 1),
             Notice::Fenced { .. } => self.fenced += 1,
-            Notice::EpochWentBack { .. } => self.epoch_went_back += 1,
+            Notice::EpochWentBack { .. } => self.epoch_went_back.happened(now.mono, 1),
             Notice::PortFailed { .. } => self.port_failures += 1,
             Notice::Sending { fingerprint, epoch, .. } => {
                 self.sending += 1;

@@ -37,6 +37,9 @@ pub use measured::Measured;
 pub use snapshot::MetricsSnapshot;
 use snapshot::{ClusterFigures, LeadershipFigures, NodeFigures, SignalFigures};
 
+/// How far back alerts look for what is rare.
+const HOUR: Duration = Duration::from_secs(3_600);
+
 /// The figures of one node; cheap to clone, all clones are the same figures.
 ///
 /// Give one clone to the driver as its observer, wrap its ports in [`Measured`] with others, one to
@@ -82,7 +85,8 @@ impl Metrics {
 
     /// An entry of the leadership history could not be written; whoever fails to do so tells it here.
     pub fn history_write_failed(&self) {
-        self.book().history_write_failures += 1;
+        let now = self.now();
+        self.book().history_write_failed(now.mono);
     }
 
     /// All figures as they are now: `get_metrics()`.
@@ -104,18 +108,21 @@ impl Metrics {
                 is_leader: !trust.is_zero(),
                 epoch: book.epoch.map_or(0, |epoch| epoch.0),
                 trust_remaining_seconds: trust.as_secs_f64(),
-                changes_total: book.changes,
-                changes_last_hour: book.changes_lately(now.mono),
+                changes_total: book.changes.total,
+                changes_last_hour: book.changes.within(HOUR, now.mono),
                 acquired_total: book.acquired,
                 lost_total: owned(&book.lost),
                 leases_given_up_total: book.leases_given_up,
-                split_brain_detections_total: book.split_brains,
-                epoch_went_back_total: book.epoch_went_back,
+                split_brain_detections_total: book.split_brains.total,
+                split_brain_detections_last_5m: book.split_brains.within(HOUR / 12, now.mono),
+                epoch_went_back_total: book.epoch_went_back.total,
+                epoch_went_back_last_hour: book.epoch_went_back.within(HOUR, now.mono),
                 fenced_total: book.fenced,
                 fenced_claims_total: book.fenced_claims,
                 failover: book.failover.figures(),
                 last_failover_seconds: book.last_failover.map(|took| took.as_secs_f64()),
-                history_write_failures_total: book.history_write_failures,
+                history_write_failures_total: book.history_write_failures.total,
+                history_write_failures_last_hour: book.history_write_failures.within(HOUR, now.mono),
             },
             signals: SignalFigures {
                 by_state: overview.as_ref().map(|seen| seen.signals_by_state.clone()).unwrap_or_default(),
@@ -152,9 +159,9 @@ impl Metrics {
         book.overview = Some(overview);
     }
 
-    /// The leadership taken over last, for somebody to time, once.
-    pub(crate) fn take_took_over(&self) -> Option<TookOver> {
-        self.book().took_over.take()
+    /// The leadership taken over last, for somebody to time, once; if it is as old as `newest`, which is known.
+    pub(crate) fn take_took_over(&self, newest: Epoch) -> Option<TookOver> {
+        self.book().took_over.take_if(|took_over| took_over.epoch <= newest)
     }
 
     /// For so long nobody led.
@@ -167,6 +174,11 @@ impl Metrics {
     /// A first send, for somebody to time, once; the oldest first.
     pub(crate) fn take_sent(&self) -> Option<Sent> {
         self.book().sent.pop_front()
+    }
+
+    /// That send could not be timed yet.
+    pub(crate) fn put_back(&self, sent: Sent) {
+        self.book().sent.push_front(sent);
     }
 
     /// From being stored to being sent a signal took so long.

@@ -62,8 +62,12 @@ pub struct LeadershipFigures {
     pub leases_given_up_total: u64,
     /// Times that lease and store were found to name different leaders.
     pub split_brain_detections_total: u64,
+    /// Of those, within the last five minutes.
+    pub split_brain_detections_last_5m: u64,
     /// Times that the store was found to have lost epochs.
     pub epoch_went_back_total: u64,
+    /// Of those, within the last hour.
+    pub epoch_went_back_last_hour: u64,
     /// Times that the store refused this node because a newer epoch is open.
     pub fenced_total: u64,
     /// Of those, claims: orders that a deposed leader would have sent.
@@ -74,6 +78,8 @@ pub struct LeadershipFigures {
     pub last_failover_seconds: Option<f64>,
     /// Entries of the leadership history that could not be written.
     pub history_write_failures_total: u64,
+    /// Of those, within the last hour.
+    pub history_write_failures_last_hour: u64,
 }
 
 /// What became of signals.

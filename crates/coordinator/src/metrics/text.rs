@@ -8,6 +8,8 @@
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
+use crate::alerts::rules::{RULES, Rule};
+
 use super::snapshot::{HistogramFigures, MetricsSnapshot, PortFigures};
 
 /// One value of a family, under its labels.
@@ -235,12 +237,15 @@ impl Page {
     }
 
     fn alerts(&mut self, figures: &MetricsSnapshot) {
-        let alerts = figures.alerts.iter();
+        let active = |rule: &Rule| {
+            figures.alerts.iter().any(|alert| alert.name == rule.name && alert.severity == rule.level.name())
+        };
         self.gauges(
             "oncegate_alert_active",
             "Whether this node finds that an alert holds.",
-            alerts
-                .map(|alert| (vec![("name", alert.name.as_str()), ("severity", alert.severity.as_str())], 1.0))
+            RULES
+                .iter()
+                .map(|rule| (vec![("name", rule.name), ("severity", rule.level.name())], truth(active(rule))))
                 .collect(),
         );
     }
