@@ -111,12 +111,12 @@ impl State {
     pub(crate) fn offer(&mut self, placing: Placing) -> Result<Number, Outcome> {
         // Said late of this very attempt, and on its way to the store: to send again would be a second order.
         let same = self.past.values().filter(|past| past.key == placing.key);
-        let known = same.filter_map(|past| match &past.report {
+        let mut known = same.filter_map(|past| match &past.report {
             Some(report @ Report::Accepted { .. }) => report.outcome(),
             Some(report @ Report::Rejected { .. }) if past.alone => report.outcome(),
             Some(_) | None => None,
         });
-        if let Some(outcome) = known.last() {
+        if let Some(outcome) = known.next_back() {
             return Err(outcome);
         }
         Ok(self.add(Work::Place { placing, stage: Stage::Open { handed_until: None } }))
