@@ -29,7 +29,7 @@ struct Inner {
     state: Mutex<State>,
     /// A work has become free for one who asks.
     offered: Notify,
-    /// Something was told, or refused, that someone may wait for.
+    /// Something was handed out, told or refused that someone may wait for.
     told: Notify,
     presence: Presence,
     handle: OnceLock<Handle>,
@@ -71,6 +71,8 @@ impl EngineDesk {
             offered.as_mut().enable();
             let now = inner.clock.now().mono;
             if let Some(handed) = inner.state().hand_out(now, inner.config.hold) {
+                // Whoever waits for its end sees to it that others get it when the hold is over.
+                inner.told.notify_waiters();
                 return Ok(Some(self.item(handed, now)));
             }
             if until(&*inner.clock, deadline, offered).await.is_none() {
