@@ -134,7 +134,7 @@ impl Events {
                     self.text = rest.to_owned();
                     return data;
                 }
-                let mut chunk = [0; 64 * 1024];
+                let mut chunk = vec![0; 64 * 1024];
                 let read = self.stream.read(&mut chunk).await.unwrap();
                 assert_ne!(read, 0, "the events have ended: {}", self.text);
                 self.text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
