@@ -6,14 +6,17 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
+/// How JSON is announced.
+pub(crate) const JSON: &str = "application/json";
+
 /// `body` as JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => text(status, "application/json", bytes),
+        Ok(bytes) => text(status, JSON, bytes),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
             let said = r#"{"error":{"code":"internal","message":"the answer could not be written","pointer":null}}"#;
-            text(StatusCode::INTERNAL_SERVER_ERROR, "application/json", said)
+            text(StatusCode::INTERNAL_SERVER_ERROR, JSON, said)
         }
     }
 }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use oncegate_protocol::signal::{DEADLINE_POINTER, SignalError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -82,19 +82,6 @@ impl ApiError {
     /// 404: nothing of that name.
     pub fn not_found(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
-    }
-
-    /// 405: another method is meant.
-    pub fn method(allowed: &'static str) -> Self {
-        let mut error = Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this path is there, but not for this method; the header Allow names those that it takes",
-        );
-        if !allowed.is_empty() {
-            error.headers.push((ALLOW, HeaderValue::from_static(allowed)));
-        }
-        error
     }
 
     /// 413: more than is taken.
