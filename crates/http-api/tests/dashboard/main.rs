@@ -182,7 +182,10 @@ fn a_token_is_asked_for_when_reading_needs_one_and_kept_for_the_tab() {
     assert_eq!(browser.text("#verdict-title"), "A token is needed");
     browser.write("#token-input", "wrong");
     browser.press(ENTER);
-    browser.wait_until("document.getElementById('token-dialog').open && !document.getElementById('token-input').value", LOADED);
+    browser.wait_until(
+        "document.getElementById('token-dialog').open && !document.getElementById('token-input').value",
+        LOADED,
+    );
     browser.write("#token-input", TOKEN);
     browser.press(ENTER);
     browser.wait_until(&verdict("All is well"), LOADED);
@@ -203,7 +206,9 @@ fn pause_and_step_down_ask_for_a_reason_and_the_keyboard_suffices() {
         // Round and round: whatever is behind the dialog is not to be had.
         for _ in 0..8 {
             browser.press(TAB);
-            let at = browser.script("const at = document.activeElement; return at === document.body || Boolean(at.closest('dialog'))");
+            let at = browser.script(
+                "const at = document.activeElement; return at === document.body || Boolean(at.closest('dialog'))",
+            );
             assert_eq!(at, true, "the focus has left the dialog");
         }
         browser.press(ESCAPE);
