@@ -1,9 +1,6 @@
 //! What the dashboard must never do, as far as its text tells; `dashboard` shows it to a browser.
 #![allow(clippy::unwrap_used)] // In a test, also outside its functions, to panic is to fail.
 
-use data_encoding::BASE64;
-use sha2::{Digest, Sha256};
-
 const PAGE: &str = include_str!("../src/page/index.html");
 
 /// What stands between `<name>` and `</name>`, which is there once.
@@ -11,18 +8,6 @@ fn element(name: &str) -> &'static str {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     assert_eq!((PAGE.matches(&open).count(), PAGE.matches(&close).count()), (1, 1), "one {open} and one {close}");
     PAGE.split_once(&open).unwrap().1.split_once(&close).unwrap().0
-}
-
-/// Only this script and this style run, whatever a signal manages to put into the page.
-#[test]
-fn the_policy_names_the_script_and_the_style_that_are_there() {
-    for name in ["script", "style"] {
-        let hash = BASE64.encode(&Sha256::digest(element(name)));
-        let rule = format!("{name}-src 'sha256-{hash}';");
-        assert!(PAGE.contains(&rule), "the page's {name} has changed: its policy must say {rule}");
-    }
-    assert!(PAGE.contains("content=\"default-src 'none';"));
-    assert!(!PAGE.contains("unsafe-"), "the policy allows what it is there to refuse");
 }
 
 #[test]
@@ -38,9 +23,7 @@ fn nothing_from_the_api_becomes_markup_or_code() {
 fn the_page_is_self_contained() {
     for (at, _) in PAGE.match_indices("http") {
         let rest = &PAGE[at..];
-        let names_no_place = rest.starts_with("http-equiv")
-            || rest.starts_with("http://www.w3.org/2000/svg")
-            || rest.starts_with(r"https?:\/\/");
+        let names_no_place = rest.starts_with("http://www.w3.org/2000/svg") || rest.starts_with(r"https?:\/\/");
         assert!(names_no_place, "{}", &rest[..rest.len().min(60)]);
     }
     for tag in ["<script src", "<link rel=\"stylesheet\"", "@import", "url(", "<iframe", "<img"] {

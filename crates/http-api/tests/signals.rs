@@ -77,7 +77,11 @@ async fn what_is_no_signal_is_refused_with_what_is_wrong_and_where() {
         assert_eq!((answer.status, &*answer.code()), (status, code), "{shown}");
         assert_eq!(answer.json()["error"]["pointer"].as_str(), pointer, "{shown}");
     }
-    for headers in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/json"), ("content-encoding", "gzip")]] {
+    for headers in [
+        &[][..],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/json"), ("content-encoding", "gzip")],
+    ] {
         let answer = node.send(&request("POST", "/v1/signals", headers, SIGNAL.as_bytes())).await;
         assert_eq!((answer.status, &*answer.code()), (415, "not_json"), "{headers:?}");
     }
@@ -216,7 +220,8 @@ async fn a_sender_that_cannot_set_headers_is_known_by_its_check_and_its_secret_i
     }
     let node = plan.start().await;
     let body = format!("{{\"id\": 7.10,\r\n \"passphrase\": \"{SECRET}\"}}");
-    let taken = node.send(&request("POST", "/v1/webhooks/view", &[("content-type", "text/plain")], body.as_bytes())).await;
+    let taken =
+        node.send(&request("POST", "/v1/webhooks/view", &[("content-type", "text/plain")], body.as_bytes())).await;
     assert_eq!(taken.status, 202, "{taken:?}");
     let shown = node.get(&format!("/v1/signals/{}", taken.json()["fingerprint"].as_str().unwrap())).await;
     assert!(shown.body.contains("{\"id\": 7.10,\r\n \"passphrase\": null}"), "{shown:?}");
@@ -275,7 +280,10 @@ async fn an_operator_resolves_what_is_quarantined_as_it_was_seen() {
     let shown = node.get(&path).await.json();
     assert_eq!(shown["state"], "failed");
     let decision = shown["decisions"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&decision["verdict"], &decision["detail"]), (&"not_executed".into(), &"asked the desk (by alice)".into()));
+    assert_eq!(
+        (&decision["verdict"], &decision["detail"]),
+        (&"not_executed".into(), &"asked the desk (by alice)".into())
+    );
     assert!(decision["leader"].is_null());
     let nobody = format!("/v1/signals/{}/resolve", "0".repeat(64));
     assert_eq!(node.post_as(ALICE, &nobody, &word("executed", 1)).await.status, 404);

@@ -17,12 +17,12 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const COMMAND: Duration = Duration::from_secs(60);
 
 /// Keys as WebDriver writes them.
-pub const TAB: &str = "\u{E004}";
-pub const ESCAPE: &str = "\u{E00C}";
-pub const ENTER: &str = "\u{E007}";
+pub(crate) const TAB: &str = "\u{E004}";
+pub(crate) const ESCAPE: &str = "\u{E00C}";
+pub(crate) const ENTER: &str = "\u{E007}";
 
 /// A browser with one tab. Dropping it ends both processes.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
@@ -31,7 +31,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts chromedriver on a port of its own choosing, and Chromium with a profile of its own.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -70,29 +70,29 @@ impl Browser {
     }
 
     /// Loads a page.
-    pub fn open(&self, url: &str) {
+    pub(crate) fn open(&self, url: &str) {
         self.ask("POST", "/url", &json!({ "url": url }));
     }
 
     /// The size of the window's inside, in CSS pixels.
-    pub fn size(&self, width: u32, height: u32) {
+    pub(crate) fn size(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics);
     }
 
     /// `light` or `dark`.
-    pub fn colours(&self, scheme: &str) {
+    pub(crate) fn colours(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
     /// What a function body returns in the page.
-    pub fn script(&self, body: &str) -> Value {
+    pub(crate) fn script(&self, body: &str) -> Value {
         self.ask("POST", "/execute/sync", &json!({ "script": body, "args": [] }))
     }
 
     /// Waits in the page until the expression is true, looking every 10 ms; says how long the page took.
-    pub fn wait_until(&self, expression: &str, within: Duration) -> Duration {
+    pub(crate) fn wait_until(&self, expression: &str, within: Duration) -> Duration {
         let body = format!(
             "const done = arguments[0], began = performance.now();
              (function look() {{
@@ -111,31 +111,31 @@ impl Browser {
     }
 
     /// The text of an element as a person sees it.
-    pub fn text(&self, css: &str) -> String {
+    pub(crate) fn text(&self, css: &str) -> String {
         let path = format!("/element/{}/text", self.find(css));
         self.ask("GET", &path, &Value::Null).as_str().unwrap().to_owned()
     }
 
     /// Clicks as a person does: an element that is hidden or covered fails the test.
-    pub fn click(&self, css: &str) {
+    pub(crate) fn click(&self, css: &str) {
         let path = format!("/element/{}/click", self.find(css));
         self.ask("POST", &path, &json!({}));
     }
 
     /// Types into an element.
-    pub fn write(&self, css: &str, text: &str) {
+    pub(crate) fn write(&self, css: &str, text: &str) {
         let path = format!("/element/{}/value", self.find(css));
         self.ask("POST", &path, &json!({ "text": text }));
     }
 
     /// Presses and lets go of one key, wherever the focus is.
-    pub fn press(&self, key: &str) {
+    pub(crate) fn press(&self, key: &str) {
         let strokes = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
         self.ask("POST", "/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] }));
     }
 
     /// The whole page as `target/dashboard/{name}.png`, kept for people.
-    pub fn picture(&self, name: &str) -> PathBuf {
+    pub(crate) fn picture(&self, name: &str) -> PathBuf {
         let wanted = json!({ "format": "png", "captureBeyondViewport": true });
         let shot = self.devtools("Page.captureScreenshot", wanted);
         let bytes = BASE64.decode(shot["data"].as_str().unwrap().as_bytes()).unwrap();
@@ -147,7 +147,7 @@ impl Browser {
     }
 
     /// What the page wrote to its console since the last time, or the browser about it.
-    pub fn console(&self) -> Vec<String> {
+    pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.ask("POST", "/se/log", &json!({ "type": "browser" }));
         entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
     }

@@ -14,19 +14,19 @@ const PAGE: &str = include_str!("../../src/page/index.html");
 /// How often the overview is told although nothing has changed.
 const PULSE: Duration = Duration::from_millis(500);
 /// The token that is asked for, when one is.
-pub const TOKEN: &str = "only-for-this-test";
+pub(crate) const TOKEN: &str = "only-for-this-test";
 
 /// What is told at present.
-pub struct Scene {
-    pub overview: Overview,
-    pub signals: Value,
-    pub history: Value,
+pub(crate) struct Scene {
+    pub(crate) overview: Overview,
+    pub(crate) signals: Value,
+    pub(crate) history: Value,
     /// Reading needs [`TOKEN`].
-    pub guarded: bool,
+    pub(crate) guarded: bool,
     /// What a resolution is answered.
-    pub taken: bool,
+    pub(crate) taken: bool,
     /// Event streams are cut, and new ones refused.
-    pub down: bool,
+    pub(crate) down: bool,
     /// Counts the changes.
     version: u64,
     /// What was posted: path and body.
@@ -34,13 +34,13 @@ pub struct Scene {
 }
 
 /// The node; its threads end when it is dropped.
-pub struct Node {
-    pub url: String,
+pub(crate) struct Node {
+    pub(crate) url: String,
     scene: Arc<(Mutex<Scene>, Condvar)>,
 }
 
 impl Node {
-    pub fn start(overview: Overview, signals: Value, history: Value) -> Self {
+    pub(crate) fn start(overview: Overview, signals: Value, history: Value) -> Self {
         let scene = Scene {
             overview,
             signals,
@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// Changes what is told; it is told at once.
-    pub fn change(&self, change: impl FnOnce(&mut Scene)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Scene)) {
         let (scene, changed) = &*self.scene;
         let mut scene = scene.lock().unwrap();
         change(&mut scene);
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// What was posted since the last time.
-    pub fn posted(&self) -> Vec<(String, Value)> {
+    pub(crate) fn posted(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.scene.0.lock().unwrap().posted)
     }
 }
@@ -165,10 +165,10 @@ fn tell(mut stream: &TcpStream, (scene, changed): &(Mutex<Scene>, Condvar)) -> s
 }
 
 /// When every scene begins, as Unix time in milliseconds.
-pub const BEGAN: i64 = 1_790_000_000_000;
+pub(crate) const BEGAN: i64 = 1_790_000_000_000;
 
 /// `n1` leads two nodes, and nothing is the matter.
-pub fn calm() -> Overview {
+pub(crate) fn calm() -> Overview {
     let node = |name: &str, url: Option<&str>| Member {
         instance: name.into(),
         url: url.map(str::to_owned),
@@ -192,7 +192,7 @@ pub fn calm() -> Overview {
 }
 
 /// `name` leads, as this node sees it.
-pub fn leads(name: &str, epoch: u64) -> Leader {
+pub(crate) fn leads(name: &str, epoch: u64) -> Leader {
     Leader {
         redis_leader: Some(name.into()),
         db_leader: Some(name.into()),
@@ -208,7 +208,7 @@ pub fn leads(name: &str, epoch: u64) -> Leader {
 }
 
 /// Everything at once.
-pub fn alarming() -> Overview {
+pub(crate) fn alarming() -> Overview {
     let mut overview = calm();
     overview.leader.split_brain = true;
     overview.leader.is_leader = false;
@@ -232,7 +232,7 @@ pub fn alarming() -> Overview {
 }
 
 /// A signal that stands in `state` after one attempt.
-pub fn signal(sequence: u64, state: &str, body: Value) -> Value {
+pub(crate) fn signal(sequence: u64, state: &str, body: Value) -> Value {
     json!({
         "fingerprint": format!("{sequence:08x}").repeat(8),
         "sequence": sequence,
@@ -250,12 +250,12 @@ pub fn signal(sequence: u64, state: &str, body: Value) -> Value {
 }
 
 /// A page of signals.
-pub fn page(signals: &[Value]) -> Value {
+pub(crate) fn page(signals: &[Value]) -> Value {
     json!({ "signals": signals, "next": null })
 }
 
 /// `n2` led before `n1` and died.
-pub fn history() -> Value {
+pub(crate) fn history() -> Value {
     json!({ "history": [
         { "epoch": 17, "holder": "n1:a:1", "instance": "n1", "opened_at_ms": BEGAN - 60_000, "closed_at_ms": null,
           "reason": null },
