@@ -56,9 +56,10 @@ pub(crate) const LOCK_SIGNAL: &str = "SELECT state FROM signals WHERE fingerprin
 
 pub(crate) const READ_STATE_AND_DIGEST: &str = "SELECT state, body_digest FROM signals WHERE fingerprint = $1";
 
+/// A repeat is passed over before it takes a number; two at the same moment meet at the constraint.
 pub(crate) const INSERT_SIGNAL: &str = "\
 INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw)
-VALUES ($1, $2, 'received', $3, $4, $5)
+SELECT $1, $2, 'received', $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signals WHERE fingerprint = $1)
 ON CONFLICT (fingerprint) DO NOTHING";
 
 pub(crate) const READ_SIGNAL: &str =
