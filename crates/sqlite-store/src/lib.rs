@@ -26,6 +26,6 @@ mod worker;
 
 pub use db::Db;
 pub use error::DbError;
-pub use leadership::HistoryEntry;
+pub use leadership::{HistoryEntry, PauseWord};
 pub use lease::SqliteLease;
 pub use store::SqliteStore;

@@ -11,10 +11,11 @@ use crate::error::DbError;
 const APPLICATION_ID: i64 = 0x6f67_6174;
 
 /// In order; a store of version n has been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_quarantined.sql"),
+    include_str!("migrations/0004_pauses.sql"),
 ];
 
 const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "{} is a store of version 9, and this oncegate knows versions up to 3: \
+                "{} is a store of version 9, and this oncegate knows versions up to 4: \
                  start the oncegate that wrote it, or a newer one",
                 path.display()
             )
