@@ -17,7 +17,7 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
@@ -30,6 +30,12 @@ const TOOLS: [Tool; 4] = [
         purpose: "the tests ask a real Prometheus about the figures, the alerts and the dashboard",
         packages: "prometheus",
     },
+    Tool {
+        programs: &["chromedriver"],
+        purpose: "the tests show the dashboard to a browser",
+        packages: "chromium chromium-driver fonts-dejavu-core",
+    },
+    Tool { programs: &["systemd-analyze"], purpose: "the tests check the unit in deploy/systemd", packages: "systemd" },
 ];
 
 /// Makes sure that every tool is there.

@@ -190,6 +190,11 @@ impl<M: Machine> Driver<M> {
                 Event::Resolve { request: number(answer), fingerprint, resolution, attempts, reason }
             }
             Question::StepDown { reason } => Event::StepDown { reason },
+            Question::Ping { answer } => {
+                // An asker who has gone away no longer wants to know.
+                let _ = answer.send(());
+                Event::Tick
+            }
             Question::Shutdown => Event::Shutdown,
         }
     }
