@@ -27,7 +27,7 @@ const TOOLS: [Tool; 6] = [
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
     Tool {
         programs: &["promtool"],
-        purpose: "the tests ask Prometheus about the figures, the alerts and the dashboard",
+        purpose: "the tests ask a real Prometheus about the figures, the alerts and the dashboard",
         packages: "prometheus",
     },
     Tool {

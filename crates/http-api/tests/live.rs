@@ -115,7 +115,7 @@ struct Events {
 impl Events {
     async fn of(node: &kit::Running) -> Self {
         let mut stream = kit::connect(&node.address).await;
-        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
         Self { stream, text: String::new() }
     }
 

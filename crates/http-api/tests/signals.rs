@@ -4,7 +4,6 @@
 
 mod kit;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kit::{ALICE, Mute, Plan, SENDER, clock, request};
@@ -317,7 +316,7 @@ async fn a_reader_that_is_slow_to_send_is_told_and_holds_up_nobody() {
         rate: None,
         ..Limits::default()
     };
-    let node = Arc::new(plan.start().await);
+    let node = plan.start().await;
     let head = node.send(b"POST /v1/signals HTTP/1.1\r\nhost: localhost\r\ncontent-le");
     let body = node.send(
         b"POST /v1/signals HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{\"id\"",
