@@ -10,6 +10,13 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 pub(crate) const COMMIT: &str = "COMMIT";
 
+/// What follows may fail without taking the rest along.
+pub(crate) const SAVEPOINT_HISTORY: &str = "SAVEPOINT history";
+
+pub(crate) const ROLLBACK_HISTORY: &str = "ROLLBACK TO history";
+
+pub(crate) const RELEASE_HISTORY: &str = "RELEASE history";
+
 pub(crate) const READ_LEADERSHIP: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
 
 /// Rides on this: a trigger puts what was executing in doubt.
@@ -162,6 +169,9 @@ pub(crate) const COUNT_SIGNALS: &str = "SELECT ifnull(max(sequence), 0) FROM sig
 pub(crate) const OLDEST_EXECUTED: &str =
     "SELECT received_at FROM signals WHERE state = 'executed' AND sequence > 0 ORDER BY sequence LIMIT 1";
 
+/// What a store of any version can tell of it.
+pub(crate) const READ_WHO_LEADS: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+
 pub(crate) const READ_CONCLUSIONS: &str =
     "SELECT at, holder, verdict, detail FROM conclusions WHERE fingerprint = ?1 ORDER BY id";
 
@@ -178,10 +188,13 @@ mod tests {
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 30] = [
+    const HOT: [&str; 33] = [
         BEGIN,
         BEGIN_WRITE,
         COMMIT,
+        SAVEPOINT_HISTORY,
+        ROLLBACK_HISTORY,
+        RELEASE_HISTORY,
         READ_LEADERSHIP,
         OPEN_EPOCH,
         HEARTBEAT,
@@ -212,7 +225,7 @@ mod tests {
     ];
 
     /// What people read.
-    const LEDGER: [&str; 20] = [
+    const LEDGER: [&str; 21] = [
         NEWEST_RECEIVED,
         NEWEST_EXECUTING,
         NEWEST_IN_DOUBT,
@@ -230,6 +243,7 @@ mod tests {
         TALLY_QUARANTINED,
         COUNT_SIGNALS,
         OLDEST_EXECUTED,
+        READ_WHO_LEADS,
         READ_CONCLUSIONS,
         READ_RESOLUTIONS,
         // Along its key, newest first; its limit ends it.
