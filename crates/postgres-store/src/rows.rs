@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use futures_util::future::try_join_all;
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, SignalRecord,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause, SignalRecord,
     SignalState, Wall,
 };
 use tokio_postgres::Row;
@@ -62,8 +62,20 @@ pub(crate) fn state_in(row: &Row, column: usize) -> Result<SignalState, Failure>
     SignalState::from_name(name).ok_or_else(|| strange(row, column, &name))
 }
 
+/// From the instant in `column` and the reason after it.
+pub(crate) fn pause_in(row: &Row, column: usize) -> Result<Option<Pause>, Failure> {
+    let (since, reason) = (cell::<Option<i64>>(row, column)?, cell::<Option<String>>(row, column + 1)?);
+    Ok(since.map(Wall::from_millis).zip(reason).map(|(since, reason)| Pause { reason, since }))
+}
+
 pub(crate) fn leadership_in(row: &Row) -> Result<Leadership, Failure> {
-    Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+    Ok(Leadership {
+        epoch: epoch_in(row, 0)?,
+        holder: holder_in(row, 1)?,
+        heartbeat_at: wall_in(row, 2)?,
+        paused: pause_in(row, 3)?,
+        pause_words: unsigned_in(row, 5)?,
+    })
 }
 
 /// The outcome's kind and its detail.

@@ -11,8 +11,11 @@ use crate::link::{Access, Link, drive};
 use crate::session::Session;
 
 /// In order; tables of version n have been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_core.sql"), include_str!("migrations/0002_history_and_lease.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_core.sql"),
+    include_str!("migrations/0002_history_and_lease.sql"),
+    include_str!("migrations/0003_pauses.sql"),
+];
 
 /// The version that this oncegate reads and writes.
 pub const NEWEST: i64 = MIGRATIONS.len() as i64;

@@ -32,7 +32,14 @@ pub(crate) fn listen(channel: &str) -> String {
 /// commit is on the disk, so that otherwise no two of them would share a write to it.
 pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
-pub(crate) const READ_LEADERSHIP: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+pub(crate) const READ_LEADERSHIP: &str = "\
+SELECT epoch, holder, heartbeat_at, paused_since, paused_reason, (SELECT coalesce(max(number), 0) FROM pauses)
+FROM leadership WHERE id = 1";
+
+/// Rides on this: a trigger puts the word in force.
+pub(crate) const SET_PAUSE: &str = "INSERT INTO pauses (number, paused, reason, at) VALUES ($1, $2, $3, $4)";
+
+pub(crate) const READ_PAUSE: &str = "SELECT paused_since, paused_reason FROM leadership WHERE id = 1";
 
 /// Waits for every claim of the present epoch that has not committed yet. Rides on it: a trigger puts what was
 /// executing in doubt.

@@ -114,6 +114,9 @@ async fn perform(session: &Session, call: &StoreCall) -> Result<Told, Failure> {
         StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => {
             signals::resolve(session, fingerprint, *resolution, *attempts, reason, *at).await?
         }
+        StoreCall::SetPause { paused, seen, reason, at } => {
+            leadership::set_pause(session, *paused, *seen, reason, *at).await?
+        }
     };
     Ok((reply, None))
 }
@@ -131,6 +134,7 @@ const fn doing(call: &StoreCall) -> &'static str {
         StoreCall::RecordOutcome { .. } => "record an outcome",
         StoreCall::Conclude { .. } => "conclude on a signal",
         StoreCall::Resolve { .. } => "resolve a signal",
+        StoreCall::SetPause { .. } => "stop or resume new orders",
     }
 }
 
@@ -139,6 +143,8 @@ const fn adds_work(call: &StoreCall, reply: &StoreReply) -> bool {
     match call {
         StoreCall::Insert { .. } => matches!(reply, StoreReply::Stored { new: true, .. }),
         StoreCall::Resolve { .. } => matches!(reply, StoreReply::State(Some(SignalState::Received))),
+        // What waited may go on; and whoever leads is to know at once that it may not.
+        StoreCall::SetPause { .. } => true,
         StoreCall::ReadLeadership
         | StoreCall::OpenEpoch { .. }
         | StoreCall::Heartbeat { .. }

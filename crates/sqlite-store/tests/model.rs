@@ -20,6 +20,8 @@ fn compare(db: &Db, model: &Model) -> Result<(), TestCaseError> {
         .map(|entry| (entry.epoch, entry.holder, entry.closed.map(|(_, why)| why)))
         .collect();
     prop_assert_eq!(&history, &model.history);
+    let words: Vec<_> = db.pauses().unwrap().into_iter().map(|word| (word.paused, word.reason)).collect();
+    prop_assert_eq!(&words, &model.words);
     Ok(())
 }
 
@@ -61,7 +63,7 @@ proptest! {
             let before = every_row(&mut db);
             prop_assert_eq!(db.apply(&call).unwrap(), model.apply(&call), "{:?}", call);
             let now = every_row(&mut db);
-            if matches!(call, StoreCall::Claim(_) | StoreCall::Resolve { .. }) && now != before {
+            if matches!(call, StoreCall::Claim(_) | StoreCall::Resolve { .. } | StoreCall::SetPause { .. }) && now != before {
                 effective.push(call);
             }
             for copy in &effective {

@@ -4,8 +4,8 @@
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, Leadership, Leg, Outcome, SignalRecord, SignalState,
-    StoreCall, StoreReply, Wall,
+    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, Leadership, Leg, Outcome, Pause, SignalRecord,
+    SignalState, StoreCall, StoreReply, Wall,
 };
 use proptest::prelude::*;
 
@@ -19,6 +19,8 @@ pub struct Model {
     signals: Vec<Kept>,
     /// Epoch, holder, and why it ended.
     pub history: Vec<(Epoch, Holder, Option<String>)>,
+    /// Every word of operators on new orders that was taken.
+    pub words: Vec<(bool, String)>,
 }
 
 struct Kept {
@@ -35,8 +37,14 @@ impl Default for Model {
 impl Model {
     /// An empty store.
     pub fn new() -> Self {
-        let leadership = Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::from_millis(0) };
-        Self { leadership, signals: vec![], history: vec![] }
+        let leadership = Leadership {
+            epoch: Epoch(0),
+            holder: None,
+            heartbeat_at: Wall::from_millis(0),
+            paused: None,
+            pause_words: 0,
+        };
+        Self { leadership, signals: vec![], history: vec![], words: vec![] }
     }
 
     /// Every signal, in order of arrival.
@@ -87,7 +95,8 @@ impl Model {
                 let epoch = Epoch(expected.0 + 1);
                 self.close(*expected, format!("{holder} opened epoch {epoch}"));
                 self.history.push((epoch, holder.clone(), None));
-                self.leadership = Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at };
+                self.leadership =
+                    Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at, ..self.leadership.clone() };
                 for kept in &mut self.signals {
                     if kept.record.state == SignalState::Executing {
                         kept.record.state = SignalState::InDoubt;
@@ -121,7 +130,7 @@ impl Model {
                 let quarantined = newest.filter(|record| record.state == SignalState::Quarantined);
                 pending.extend(quarantined.take(*limit as usize));
                 pending.sort_by_key(|record| record.sequence);
-                StoreReply::Pending(pending)
+                StoreReply::Pending { records: pending, paused: self.leadership.paused.clone() }
             }
             StoreCall::ReadSignal { fingerprint } => {
                 StoreReply::Signal(self.kept(fingerprint).map(|kept| kept.record.clone()))
@@ -153,6 +162,15 @@ impl Model {
                 };
                 StoreReply::State(Some(kept.record.state))
             }
+            StoreCall::SetPause { paused, seen, reason, at } => {
+                if self.words.len() as u64 == *seen {
+                    self.words.push((*paused, reason.clone()));
+                    let since = self.leadership.paused.as_ref().map_or(*at, |pause| pause.since);
+                    self.leadership.paused = paused.then(|| Pause { reason: reason.clone(), since });
+                    self.leadership.pause_words += 1;
+                }
+                StoreReply::Leadership(self.leadership.clone())
+            }
             StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
                 let seen = kept.record.attempts.len() == *attempts as usize;
@@ -171,6 +189,7 @@ impl Model {
         if !self.leads(claim.epoch, &claim.holder) {
             return StoreReply::Fenced(self.leadership.clone());
         }
+        let leadership = self.leadership.clone();
         let Some(kept) = self.kept(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
         let needed = match claim.purpose {
             Purpose::Execute => SignalState::Received,
@@ -180,6 +199,9 @@ impl Model {
         let number = 1 + attempts.iter().filter(|attempt| attempt.leg == claim.leg).count();
         if kept.record.state != needed || claim.number as usize != number {
             return StoreReply::NotClaimed(Some(kept.record.clone()));
+        }
+        if claim.purpose == Purpose::Execute && leadership.paused.is_some() {
+            return StoreReply::Paused(leadership);
         }
         attempts.push(Attempt {
             leg: claim.leg,
@@ -211,7 +233,7 @@ pub struct Draw {
 
 /// Any.
 pub fn draws() -> impl Strategy<Value = Draw> {
-    (0..24_u8, 0..8_u8, 0..3_u8, 0..8_u8, 0..8_u8, 0..4_u8).prop_map(|(kind, who, which, stale, what, at)| Draw {
+    (0..26_u8, 0..8_u8, 0..3_u8, 0..8_u8, 0..8_u8, 0..4_u8).prop_map(|(kind, who, which, stale, what, at)| Draw {
         kind,
         who,
         which,
@@ -282,6 +304,12 @@ pub fn call(draw: Draw, model: &Model) -> StoreCall {
                 at,
             }
         }
+        24 | 25 => StoreCall::SetPause {
+            paused: draw.what % 4 == 0,
+            seen: u64::from(seen(model.words.len())),
+            reason: format!("word {}", draw.what),
+            at,
+        },
         20 | 21 => StoreCall::Conclude {
             fingerprint,
             epoch,
@@ -327,7 +355,19 @@ mod tests {
         assert_eq!(states.into_iter().collect::<Vec<_>>(), SignalState::ALL);
         assert_eq!(
             replies.into_iter().collect::<Vec<_>>(),
-            ["Claimed", "Done", "Fenced", "Leadership", "NotClaimed", "Opened", "Pending", "Signal", "State", "Stored"]
+            [
+                "Claimed",
+                "Done",
+                "Fenced",
+                "Leadership",
+                "NotClaimed",
+                "Opened",
+                "Paused",
+                "Pending",
+                "Signal",
+                "State",
+                "Stored"
+            ]
         );
     }
 }
