@@ -136,7 +136,9 @@ def main() -> None:
     parser.add_argument("--broker", required=True, help="the broker's order API, host:port")
     parser.add_argument("--broker-timeout", type=float, default=2.0, help="seconds for one exchange (%(default)s)")
     parser.add_argument("--token-env", help="the environment variable that has the token for role submit")
-    parser.add_argument("--wait", type=float, default=30.0, help="seconds that one request for work waits (%(default)s)")
+    parser.add_argument(
+        "--wait", type=float, default=30.0, help="seconds that one request for work waits (%(default)s)"
+    )
     parser.add_argument("--no-look-up", action="store_true", help="the broker can't be asked for an order")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -29,9 +29,10 @@ import threading
 import time
 import urllib.parse
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Iterator, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Callable, Deque, Dict, Optional, Tuple, Type, Union
 
 __all__ = ["ApiError", "Attempt", "Away", "Gate", "OncegateError", "Receipt", "Refused", "Work"]
 
@@ -92,7 +93,7 @@ class Receipt:
 class Work:
     """One order to place. It is nobody's before :meth:`attempt`."""
 
-    def __init__(self, gate: "Gate", item: Mapping[str, Any], received_at: float) -> None:
+    def __init__(self, gate: Gate, item: Mapping[str, Any], received_at: float) -> None:
         self._gate = gate
         #: Names the work.
         self.work_id: str = str(item["work_id"])
@@ -104,7 +105,7 @@ class Work:
         self.signal: Dict[str, Any] = dict(item["body"])
         self._begin_by = received_at + float(item["answer_within_ms"]) / 1000
 
-    def attempt(self) -> "Attempt":
+    def attempt(self) -> Attempt:
         """The attempt to place this order, for a ``with`` statement."""
         return Attempt(self)
 
@@ -144,7 +145,7 @@ class Attempt:
         """Seconds left in which the order may be sent; none (zero or less) when the time has passed."""
         return self._send_by - self._gate._monotonic()
 
-    def __enter__(self) -> "Attempt":
+    def __enter__(self) -> Attempt:
         if self._id is not None:
             raise RuntimeError("an attempt is begun once: ask the work for a new one, and see whether it is granted")
         # Drawn here and now: a process that forks, or a copy of this one, begins under a key of its own.
@@ -324,7 +325,9 @@ class Gate:
     def _tell(self, attempt_id: str, outcome: Dict[str, str]) -> None:
         """Tells an outcome now, or puts it by for :meth:`work` to tell."""
         try:
-            self._insist("POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._monotonic() + self._timeout)
+            self._insist(
+                "POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._monotonic() + self._timeout
+            )
         except Away as away:
             log.warning("outcome %s of %s waits until the daemon is back: %s", outcome, attempt_id, away)
             with self._backlog_lock:
@@ -395,7 +398,7 @@ class Gate:
     def _backoff(self, failures: int) -> float:
         """Doubled each time, and never the same for two engines."""
         longest = min(PAUSE[0] * 2 ** min(failures - 1, 16), PAUSE[1])
-        return longest * self._random.uniform(0.5, 1.0)
+        return float(longest * self._random.uniform(0.5, 1.0))
 
     def _request(self, method: str, path: str, body: Optional[bytes], timeout: float) -> Dict[str, Any]:
         """One request on a connection of its own; the answer's object, empty for 204."""
@@ -420,8 +423,8 @@ class Gate:
             return answer
         if status in (408, 425, 429) or status >= 500 or 200 <= status < 300:
             raise Away(f"{method} {path}: {status} {raw[:200]!r}")
-        error = (answer or {}).get("error")
-        told = error if isinstance(error, dict) else {}
+        told = (answer or {}).get("error")
+        told = told if isinstance(told, dict) else {}
         message = str(told.get("message") or raw[:200])
         raise ApiError(status, str(told.get("code") or "refused"), message, told.get("pointer"))
 
