@@ -32,7 +32,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Optional, Tuple, Type, Union
+from typing import Any, Callable, Optional
 
 __all__ = ["ApiError", "Attempt", "Away", "Gate", "OncegateError", "Receipt", "Refused", "Work"]
 
@@ -66,7 +66,7 @@ class ApiError(OncegateError):
     ``status`` is the HTTP status, ``code`` the daemon's name for what is wrong, ``pointer`` where in the body it is.
     """
 
-    def __init__(self, status: int, code: str, message: str, pointer: Optional[str] = None) -> None:
+    def __init__(self, status: int, code: str, message: str, pointer: str | None = None) -> None:
         where = f" (at {pointer})" if pointer else ""
         super().__init__(f"{status} {code}: {message}{where}")
         self.status = status
@@ -102,7 +102,7 @@ class Work:
         #: Which order of the signal, from 0.
         self.leg: int = int(item["leg"])
         #: The signal as its sender wrote it.
-        self.signal: Dict[str, Any] = dict(item["body"])
+        self.signal: dict[str, Any] = dict(item["body"])
         self._begin_by = received_at + float(item["answer_within_ms"]) / 1000
 
     def attempt(self) -> Attempt:
@@ -132,12 +132,12 @@ class Attempt:
         self.leg = work.leg
         self.signal = work.signal
         self._gate = work._gate
-        self._id: Optional[str] = None
+        self._id: str | None = None
         self._send_by = float("-inf")
-        self._outcome: Optional[Dict[str, str]] = None
+        self._outcome: dict[str, str] | None = None
 
     @property
-    def outcome(self) -> Optional[str]:
+    def outcome(self) -> str | None:
         """What was told last: accepted, rejected, not_sent or unknown; None when nothing was."""
         return self._outcome["outcome"] if self._outcome else None
 
@@ -163,9 +163,9 @@ class Attempt:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._outcome is not None:
             return
@@ -176,7 +176,7 @@ class Attempt:
             # What ended the block matters more, and the daemon takes silence for unknown all the same.
             log.error("%s: %s", self, refusal)
 
-    def accepted(self, broker_order_id: Union[str, int]) -> None:
+    def accepted(self, broker_order_id: str | int) -> None:
         """The broker has the order, under this id of its own."""
         text = str(broker_order_id) if isinstance(broker_order_id, (str, int)) else ""
         if not text or isinstance(broker_order_id, bool):
@@ -195,7 +195,7 @@ class Attempt:
         """Anything else."""
         self._tell({"outcome": "unknown", "reason": str(reason)})
 
-    def _tell(self, outcome: Dict[str, str]) -> None:
+    def _tell(self, outcome: dict[str, str]) -> None:
         if self._id is None:
             raise RuntimeError("an attempt has an outcome only after it was begun: use it in a with statement")
         self._outcome = outcome
@@ -219,11 +219,11 @@ class Gate:
         self,
         url: str = "http://127.0.0.1:7411",
         *,
-        token: Optional[str] = None,
+        token: str | None = None,
         wait: float = 30.0,
         timeout: float = 2.0,
-        ca_file: Optional[str] = None,
-        look_up: Optional[LookUp] = None,
+        ca_file: str | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -238,7 +238,7 @@ class Gate:
         self._timeout = timeout
         self._look_up = look_up
         self._stopped = threading.Event()
-        self._backlog: Deque[Tuple[float, str, Dict[str, str]]] = deque(maxlen=MAX_BACKLOG)
+        self._backlog: deque[tuple[float, str, dict[str, str]]] = deque(maxlen=MAX_BACKLOG)
         self._backlog_lock = threading.Lock()
         self._random = random.Random(secrets.randbits(64))
         # For tests, which have time of their own.
@@ -290,7 +290,7 @@ class Gate:
         """Ends :meth:`work` at its next turn, which a request for work under way may delay by its ``wait``."""
         self._stopped.set()
 
-    def submit(self, signal: Union[Mapping[str, Any], bytes], *, patience: float = 30.0) -> Receipt:
+    def submit(self, signal: Mapping[str, Any] | bytes, *, patience: float = 30.0) -> Receipt:
         """Hands a signal in, again and again for ``patience`` seconds until the daemon has it durably.
 
         Harmless to repeat: the same signal is one signal. Raises :class:`ApiError` when the daemon will never take it
@@ -309,7 +309,7 @@ class Gate:
 
     # ---- what works and attempts use
 
-    def _begin(self, work: Work, key: str) -> Tuple[Dict[str, Any], float]:
+    def _begin(self, work: Work, key: str) -> tuple[dict[str, Any], float]:
         """The answer to a begin, and when it was asked for."""
         body = json.dumps({"work_id": work.work_id, "key": key}).encode()
         try:
@@ -322,7 +322,7 @@ class Gate:
             # Never learned the order id, so nothing was sent; the daemon, if it began it, takes it as unknown.
             raise Refused(503, "away", f"the daemon could not be told of the begin: {away}") from away
 
-    def _tell(self, attempt_id: str, outcome: Dict[str, str]) -> None:
+    def _tell(self, attempt_id: str, outcome: dict[str, str]) -> None:
         """Tells an outcome now, or puts it by for :meth:`work` to tell."""
         try:
             self._insist(
@@ -354,13 +354,13 @@ class Gate:
                 if self._backlog and self._backlog[0] is entry:
                     self._backlog.popleft()
 
-    def _ask_for_work(self) -> Optional[Dict[str, Any]]:
+    def _ask_for_work(self) -> dict[str, Any] | None:
         wait_ms = round(self._wait * 1000)
         answer = self._request("GET", f"/v1/work?wait={wait_ms}ms", None, self._wait + self._timeout)
         return answer or None
 
     def _answer_look_up(self, item: Mapping[str, Any]) -> None:
-        answer: Dict[str, str]
+        answer: dict[str, str]
         try:
             if self._look_up is None:
                 raise NotImplementedError("this engine has no look-up")
@@ -380,7 +380,7 @@ class Gate:
 
     # ---- the wire
 
-    def _insist(self, method: str, path: str, body: bytes, until: float) -> Tuple[Dict[str, Any], float]:
+    def _insist(self, method: str, path: str, body: bytes, until: float) -> tuple[dict[str, Any], float]:
         """Repeats a request that may be repeated, for as long as the daemon is away and there is time."""
         failures = 0
         while True:
@@ -400,7 +400,7 @@ class Gate:
         longest = min(PAUSE[0] * 2 ** min(failures - 1, 16), PAUSE[1])
         return float(longest * self._random.uniform(0.5, 1.0))
 
-    def _request(self, method: str, path: str, body: Optional[bytes], timeout: float) -> Dict[str, Any]:
+    def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> dict[str, Any]:
         """One request on a connection of its own; the answer's object, empty for 204."""
         connection = self._connection(timeout)
         headers = {"Accept": "application/json"}
@@ -438,7 +438,7 @@ def _outcome_path(attempt_id: str) -> str:
     return f"/v1/attempts/{urllib.parse.quote(attempt_id, safe='')}/outcome"
 
 
-def _object(raw: bytes) -> Optional[Dict[str, Any]]:
+def _object(raw: bytes) -> dict[str, Any] | None:
     """The JSON object that an answer is, whole; None when it is none."""
     if len(raw) > MAX_ANSWER_BYTES:
         return None
