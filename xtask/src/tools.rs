@@ -17,13 +17,18 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
         packages: "redis-server",
     },
     Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
+    Tool {
+        programs: &["python3"],
+        purpose: "the tests run the example engine, which is in Python",
+        packages: "python3",
+    },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
 ];
 
