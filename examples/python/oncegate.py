@@ -261,6 +261,7 @@ class Gate:
         while not self._stopped.is_set():
             try:
                 self._tell_backlog()
+                asked_at = self._monotonic()
                 item = self._ask_for_work()
             except Away as away:
                 failures += 1
@@ -271,9 +272,12 @@ class Gate:
             if failures:
                 log.info("the daemon is back")
                 failures = 0
-            if item is None:
-                continue
             received_at = self._monotonic()
+            if item is None:
+                if received_at - asked_at < PAUSE[0]:
+                    # A daemon that ends lets go of those who wait: no reason to ask it in a circle.
+                    self._pause(PAUSE[0])
+                continue
             if item.get("kind") == "look_up":
                 self._answer_look_up(item)
             elif item.get("kind") == "place":
@@ -324,19 +328,22 @@ class Gate:
 
     def _tell(self, attempt_id: str, outcome: dict[str, str]) -> None:
         """Tells an outcome now, or puts it by for :meth:`work` to tell."""
+        body = json.dumps(outcome).encode()
         try:
-            self._insist(
-                "POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._monotonic() + self._timeout
-            )
-        except Away as away:
-            log.warning("outcome %s of %s waits until the daemon is back: %s", outcome, attempt_id, away)
+            self._insist("POST", _outcome_path(attempt_id), body, self._monotonic() + self._timeout)
+        except (Away, ApiError) as error:
+            if _is_final(error):
+                raise
+            log.warning("outcome %s of %s waits until the daemon takes it: %s", outcome, attempt_id, error)
             with self._backlog_lock:
                 if len(self._backlog) == MAX_BACKLOG:
                     log.error("outcome %r is given up: too many wait", self._backlog[0])
                 self._backlog.append((self._monotonic(), attempt_id, outcome))
+            if isinstance(error, ApiError):
+                raise
 
     def _tell_backlog(self) -> None:
-        """Tells what waits, oldest first; raises :class:`Away` at the first that can't be told."""
+        """Tells what waits, oldest first, up to the first that is not taken; raises :class:`Away` if that is why."""
         while True:
             with self._backlog_lock:
                 if not self._backlog:
@@ -344,12 +351,15 @@ class Gate:
                 since, attempt_id, outcome = entry = self._backlog[0]
             try:
                 self._request("POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._timeout)
-            except ApiError as error:
-                log.error("the daemon does not take outcome %s of %s: %s", outcome, attempt_id, error)
-            except Away:
-                if self._monotonic() - since <= MAX_BACKLOG_AGE:
-                    raise
-                log.error("outcome %s of %s is given up after %s s", outcome, attempt_id, MAX_BACKLOG_AGE)
+            except (Away, ApiError) as error:
+                is_old = self._monotonic() - since > MAX_BACKLOG_AGE
+                if not _is_final(error) and not is_old:
+                    if isinstance(error, Away):
+                        raise
+                    # A wrong token, or a daemon without a desk: the question for work says so, aloud.
+                    log.warning("outcome %s of %s is not taken: %s", outcome, attempt_id, error)
+                    return
+                log.error("outcome %s of %s is given up: %s", outcome, attempt_id, error)
             with self._backlog_lock:
                 if self._backlog and self._backlog[0] is entry:
                     self._backlog.popleft()
@@ -432,6 +442,11 @@ class Gate:
         if self._tls is not None:
             return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+
+
+def _is_final(error: OncegateError) -> bool:
+    """Whether the daemon has spoken on this very outcome, and will say the same again."""
+    return isinstance(error, ApiError) and (error.status in (409, 410, 422) or error.code == "no_such_attempt")
 
 
 def _outcome_path(attempt_id: str) -> str:

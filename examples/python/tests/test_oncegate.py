@@ -1,5 +1,7 @@
 """The client against a daemon that says what each test has it say, over real sockets on loopback."""
 
+import contextlib
+import io
 import json
 import pathlib
 import sys
@@ -11,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import engine  # noqa: E402
 import oncegate  # noqa: E402
+import paper_broker  # noqa: E402
 
 FINGERPRINT = "ab" * 32
 WORK = {
@@ -290,7 +293,7 @@ class DaemonAway(Case):
     def test_work_rides_out_a_daemon_that_is_away(self):
         self.daemon.says("GET", "/v1/work", CUT, (503, None), (502, b"<html>"), (200, b"[1"), (204, None), (200, WORK))
         self.assertEqual(self.first().work_id, "w-1")
-        self.assertEqual(len(self.pauses), 4)
+        self.assertEqual(len(self.pauses), 5, "an answer that came at once is not asked for at once again")
         self.assertTrue(all(0 < pause <= oncegate.PAUSE[1] for pause in self.pauses), self.pauses)
         self.assertEqual(sum("no work for now" in line for line in self.logs.output), 1, "said once")
 
@@ -306,6 +309,21 @@ class DaemonAway(Case):
             self.first()
         self.assertEqual((refused.exception.status, refused.exception.code), (401, "unauthorized"))
         self.assertNotIn("secret", repr(self.gate) + str(refused.exception))
+
+    def test_an_outcome_outlives_a_wrong_token(self):
+        self.offers(WORK)
+        self.begins()
+        self.hears(refusal(401, "unauthorized"), refusal(401, "unauthorized"), (200, FINISHED))
+        turns = self.gate.work()
+        with self.assertRaises(oncegate.ApiError), next(turns).attempt() as attempt:
+            attempt.accepted("b")
+        self.assertEqual(self.gate.untold(), 1)
+        self.offers(WORK)
+        self.first()
+        self.assertEqual(self.gate.untold(), 1)
+        self.offers(WORK)
+        self.first()
+        self.assertEqual(self.gate.untold(), 0)
 
 
 class LookUps(Case):
@@ -400,6 +418,24 @@ class Example(Case):
     def test_a_connection_that_breaks_is_unknown(self):
         self.book.says("POST", "/orders", CUT)
         self.assertEqual(self.execute(), "unknown")
+
+    def test_the_paper_broker_takes_an_order_once(self):
+        book = paper_broker.Book()
+        server = paper_broker.serve(book, 0)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.broker.address = f"127.0.0.1:{server.server_address[1]}"
+        self.assertIsNone(self.broker.look_up("og-1"))
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(self.execute(), "accepted")
+        work = oncegate.Work(self.gate, WORK, 0.0)
+        again = work.attempt()
+        again.client_order_id, again.epoch, again._send_by = "og-1", 8, self.now + 1
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(self.broker.place(again), "paper-1")
+        self.assertEqual(self.broker.look_up("og-1"), "paper-1")
+        self.assertEqual(book.orders, {"og-1": "paper-1"})
 
     def test_a_broker_that_refuses_connections_got_nothing(self):
         self.broker.address = "127.0.0.1:1"
