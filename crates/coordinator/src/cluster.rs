@@ -143,19 +143,11 @@ impl Watcher {
             ask_peers,
         )
         .await;
-        let leadership = leadership.and_then(|reply| match reply {
-            StoreReply::Leadership(leadership) => Some(leadership),
-            // No answer to the question.
-            StoreReply::Stored { .. }
-            | StoreReply::Opened(_)
-            | StoreReply::Fenced(_)
-            | StoreReply::Done
-            | StoreReply::Pending(_)
-            | StoreReply::Signal(_)
-            | StoreReply::Claimed { .. }
-            | StoreReply::NotClaimed(_)
-            | StoreReply::State(_) => None,
-        });
+        let leadership = match leadership {
+            Some(StoreReply::Leadership(leadership)) => Some(leadership),
+            // No answer, or none to the question.
+            Some(_) | None => None,
+        };
         Looked { lease, leadership, tally, terms, peers }
     }
 

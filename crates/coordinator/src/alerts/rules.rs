@@ -301,3 +301,129 @@ fn flapping_over(sight: &Sight<'_>, bound: u64) -> Option<String> {
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overview::Paused;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn well() -> (Overview, MetricsSnapshot) {
+        let node = |name: &str, is_leader| Member {
+            instance: name.into(),
+            reachable: true,
+            is_leader,
+            clock_offset_ms: Some(0),
+            ..Member::default()
+        };
+        let mut overview = Overview {
+            at_ms: NOW,
+            nodes: vec![node("a", true), node("b", false)],
+            signals_by_state: SignalState::ALL.iter().map(|state| (state.name().to_owned(), 0)).collect(),
+            ..Overview::default()
+        };
+        overview.leader.redis_leader = Some("a".into());
+        overview.leader.db_leader = Some("a".into());
+        overview.leader.heartbeat_at_ms = Some(NOW - 2_000);
+        (overview, MetricsSnapshot::default())
+    }
+
+    /// The alerts that are due after `disturb`, with `!` for critical ones.
+    fn due(disturb: impl FnOnce(&mut Overview, &mut MetricsSnapshot)) -> String {
+        let (mut overview, mut figures) = well();
+        disturb(&mut overview, &mut figures);
+        let sight = Sight { overview: &overview, figures: &figures, config: &AlertConfig::default() };
+        let due = RULES.iter().filter(|rule| (rule.due)(&sight).is_some());
+        let name = |rule: &Rule| rule.name.trim_start_matches("Oncegate").to_owned();
+        due.map(|rule| name(rule) + if rule.level == Level::Critical { "!" } else { "" }).collect::<Vec<_>>().join(" ")
+    }
+
+    fn fail(figures: &mut MetricsSnapshot, failed: u64, ended: u64) {
+        figures.store.lately.failed = failed;
+        figures.store.lately.ended = ended;
+        #[allow(clippy::cast_precision_loss)]
+        let ratio = failed as f64 / ended as f64;
+        figures.store.lately.failure_ratio = ratio;
+    }
+
+    #[test]
+    fn nothing_is_due_while_all_is_well() {
+        assert_eq!(due(|_, _| {}), "");
+    }
+
+    #[test]
+    fn each_alert_is_due_beyond_its_threshold_and_not_at_it() {
+        let count = |state: &str, count| {
+            let state = (state.to_owned(), count);
+            due(move |overview, _| overview.signals_by_state.extend([state]))
+        };
+        assert_eq!(count("in_doubt", 1), "InDoubt");
+        assert_eq!(count("quarantined", 1), "Quarantined!");
+        assert_eq!(count("partial", 1), "Partial!");
+        assert_eq!(count("executed", 1_000), "");
+
+        let age = |ms| due(move |overview, _| overview.oldest_unhandled_ms = Some(ms));
+        assert_eq!((age(60_000), age(60_001)), (String::new(), "SignalUnhandled!".into()));
+
+        let heartbeat = |ms| due(move |overview, _| overview.leader.heartbeat_at_ms = Some(NOW - ms));
+        assert_eq!((heartbeat(30_000), heartbeat(30_001)), (String::new(), "HeartbeatStale".into()));
+        assert_eq!(heartbeat(60_000), "HeartbeatStale");
+        assert_eq!(heartbeat(60_001), "HeartbeatStale! HeartbeatStale");
+        assert_eq!(heartbeat(-5_000), "", "a leader whose clock is ahead is not stale");
+
+        let failures = |failed, ended| due(move |_, figures| fail(figures, failed, ended));
+        assert_eq!((failures(5, 100), failures(6, 100)), (String::new(), "StoreFailureRate".into()));
+        assert_eq!(failures(10, 100), "StoreFailureRate");
+        assert_eq!(failures(11, 100), "StoreFailureRate! StoreFailureRate");
+        assert_eq!((failures(19, 19), failures(3, 20)), (String::new(), "StoreFailureRate! StoreFailureRate".into()));
+
+        let changes = |changes| due(move |_, figures| figures.leadership.changes_last_hour = changes);
+        assert_eq!((changes(3), changes(4)), (String::new(), "LeadershipFlapping".into()));
+        assert_eq!(
+            (changes(10), changes(11)),
+            ("LeadershipFlapping".into(), "LeadershipFlapping! LeadershipFlapping".into())
+        );
+
+        let offset = |ms| due(move |overview, _| overview.nodes[1].clock_offset_ms = Some(ms));
+        assert_eq!((offset(1_000), offset(-1_000)), (String::new(), String::new()));
+        assert_eq!((offset(1_001), offset(-1_001)), ("ClockDisagreement".into(), "ClockDisagreement".into()));
+
+        assert_eq!(due(|overview, _| overview.nodes[1].is_leader = true), "ManyLeaders!");
+        assert_eq!(due(|overview, _| overview.nodes[1].reachable = false), "NodeUnreachable");
+        assert_eq!(due(|overview, _| overview.leader.split_brain = true), "SplitBrain!");
+        assert_eq!(due(|_, figures| figures.leadership.split_brain_detections_last_5m = 1), "SplitBrain!");
+        assert_eq!(due(|_, figures| figures.leadership.epoch_went_back_last_hour = 1), "EpochWentBack!");
+        assert_eq!(due(|_, figures| figures.leadership.history_write_failures_last_hour = 1), "HistoryWriteFailing");
+        assert_eq!(due(|overview, _| overview.unreachable.push(STORE.into())), "StoreUnreachable!");
+        assert_eq!(due(|overview, _| overview.unreachable.push(LEASE.into())), "LeaseUnreachable");
+        assert_eq!(due(|overview, _| overview.paused = Some(Paused::default())), "Paused");
+    }
+
+    #[test]
+    fn nobody_leads_when_no_node_says_so_and_the_store_has_heard_of_none_for_long() {
+        assert_eq!(due(|overview, _| overview.nodes[0].is_leader = false), "", "the store hears a leader yet");
+        let vacated = due(|overview, _| {
+            overview.nodes[0].is_leader = false;
+            overview.leader.db_leader = None;
+        });
+        assert_eq!(vacated, "NoLeader!");
+        let silent = due(|overview, _| {
+            overview.nodes[0].is_leader = false;
+            overview.leader.heartbeat_at_ms = Some(NOW - 31_000);
+        });
+        assert_eq!(silent, "NoLeader! HeartbeatStale");
+        let never = due(|overview, _| {
+            overview.nodes[0].is_leader = false;
+            overview.leader.db_leader = None;
+            overview.leader.heartbeat_at_ms = None;
+        });
+        assert_eq!(never, "NoLeader!");
+        // What a peer said last is not what it says.
+        let gone = due(|overview, _| {
+            overview.nodes[0].reachable = false;
+            overview.leader.db_leader = None;
+        });
+        assert_eq!(gone, "NoLeader! NodeUnreachable");
+    }
+}
