@@ -30,6 +30,11 @@ const TOOLS: [Tool; 4] = [
         packages: "python3",
     },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
+    Tool {
+        programs: &["promtool"],
+        purpose: "the tests ask Prometheus about the figures, the alerts and the dashboard",
+        packages: "prometheus",
+    },
 ];
 
 /// Makes sure that every tool is there.

@@ -58,6 +58,19 @@ pub trait Observer: Send + 'static {
     }
 }
 
+/// Both see each step, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn hears(&mut self, now: Now, event: &Event) {
+        self.0.hears(now, event);
+        self.1.hears(now, event);
+    }
+
+    fn says(&mut self, now: Now, commands: &[Command]) {
+        self.0.says(now, commands);
+        self.1.says(now, commands);
+    }
+}
+
 /// The loop of one node, to be run to its end.
 pub struct Driver<M> {
     machine: M,
@@ -177,6 +190,11 @@ impl<M: Machine> Driver<M> {
                 Event::Resolve { request: number(answer), fingerprint, resolution, attempts, reason }
             }
             Question::StepDown { reason } => Event::StepDown { reason },
+            Question::Ping { answer } => {
+                // An asker who has gone away no longer wants to know.
+                let _ = answer.send(());
+                Event::Tick
+            }
             Question::Shutdown => Event::Shutdown,
         }
     }

@@ -23,6 +23,9 @@ pub(crate) enum Question {
     StepDown {
         reason: String,
     },
+    Ping {
+        answer: oneshot::Sender<()>,
+    },
     Shutdown,
 }
 
@@ -77,6 +80,24 @@ pub struct Handle {
 impl Handle {
     pub(crate) fn new(ask: mpsc::Sender<Question>, status: watch::Receiver<Status>, identity: IdentityRule) -> Self {
         Self { ask, status, identity }
+    }
+
+    /// Talks to nobody: every question is answered as by a loop that has stopped. For a process that shows what
+    /// there is and runs no node.
+    pub fn to_nobody(identity: IdentityRule) -> Self {
+        Self::new(mpsc::channel(1).0, watch::channel(Status::default()).1, identity)
+    }
+
+    /// Ready when the loop has come round to this question, behind all that it does first: who waits for it against
+    /// a deadline knows whether the loop turns. Dropping it leaves nothing.
+    ///
+    /// # Errors
+    /// The loop has ended.
+    pub async fn ping(&self) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || "the node has stopped".to_owned();
+        self.ask.send(Question::Ping { answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
     }
 
     /// Offers a signal; a receipt means that it is durable. Dropping this leaves it unknown whether it is.

@@ -32,6 +32,15 @@ pub(crate) enum Durability {
     Process,
 }
 
+/// What happens to a store of an older version, or one that is not there yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Older {
+    /// It becomes one of the newest version.
+    Migrate,
+    /// It is left as it is, and not opened.
+    Refuse,
+}
+
 /// A connection to a store.
 #[derive(Debug)]
 pub struct Db {
@@ -45,17 +54,56 @@ impl Db {
     /// # Errors
     /// [`DbError::NewerVersion`] and [`DbError::NotOurs`] leave the file untouched.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DbError> {
-        Self::open_with(path.as_ref(), Durability::Full)
+        Self::open_with(path.as_ref(), Durability::Full, Older::Migrate)
     }
 
-    pub(crate) fn open_with(path: &Path, durability: Durability) -> Result<Self, DbError> {
+    /// Opens the store at `path` if it is there and of the version that this program writes.
+    ///
+    /// # Errors
+    /// As [`Db::open`], and [`DbError::OlderVersion`]: all of them leave the file untouched.
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self, DbError> {
+        Self::open_with(path.as_ref(), Durability::Full, Older::Refuse)
+    }
+
+    /// The version of the store at `path`, zero when nothing is there. Writes and creates nothing.
+    ///
+    /// # Errors
+    /// [`DbError::NewerVersion`] and [`DbError::NotOurs`].
+    pub fn version(path: impl AsRef<Path>) -> Result<i64, DbError> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Ok(0);
+        }
+        let place = path.display().to_string();
+        schema::version(&open_read_only(path, &place)?, &place)
+    }
+
+    /// Writes a whole copy of the store, as it is now, to a file that is not there yet.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`]: the copy is there already, or there is no room for it.
+    pub fn copy_to(path: impl AsRef<Path>, copy: impl AsRef<Path>) -> Result<(), DbError> {
+        let place = path.as_ref().display().to_string();
+        let connection = open_read_only(path.as_ref(), &place)?;
+        let copied = connection.execute("VACUUM INTO ?1", [copy.as_ref().display().to_string()]);
+        copied.map(drop).map_err(|e| DbError::sqlite("copy the store", &place, e))
+    }
+
+    pub(crate) fn open_with(path: &Path, durability: Durability, older: Older) -> Result<Self, DbError> {
         let place = path.display().to_string();
         let failed = |e| DbError::sqlite("open the store", &place, e);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let create = match older {
+            Older::Migrate => OpenFlags::SQLITE_OPEN_CREATE,
+            Older::Refuse => OpenFlags::empty(),
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         // Before anything is written: this may be somebody else's file.
-        schema::version(&connection, &place)?;
+        let found = schema::version(&connection, &place)?;
+        if older == Older::Refuse && found < schema::NEWEST {
+            return Err(DbError::OlderVersion { place, found, known: schema::NEWEST });
+        }
         let mode = switch_to_wal(&mut connection).map_err(failed)?;
         if mode != "wal" {
             return Err(DbError::NoWal { place, mode });
@@ -204,8 +252,19 @@ impl Db {
     }
 }
 
+/// A connection that can write nothing, to a file that is there.
+pub(crate) fn open_read_only(path: &Path, place: &str) -> Result<Connection, DbError> {
+    let failed = |e| DbError::sqlite("open the store for reading", place, e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
+    Ok(connection)
+}
+
 /// Like `rusqlite`'s transactions, but nothing is prepared anew: with a fast disk that shows.
-fn transact<T>(
+pub(crate) fn transact<T>(
     connection: &Connection,
     begin: &str,
     act: impl FnOnce(&Connection) -> rusqlite::Result<T>,

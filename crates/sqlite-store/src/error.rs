@@ -18,6 +18,16 @@ pub enum DbError {
         /// The newest version known here.
         known: i64,
     },
+    /// An older oncegate wrote it, and the caller did not ask for a migration. It was left as it is.
+    #[error("{place} is a store of version {found}, and this oncegate needs version {known}: run `oncegate migrate`")]
+    OlderVersion {
+        /// Which file.
+        place: String,
+        /// The version found in it; zero when nothing is there yet.
+        found: i64,
+        /// The version needed here.
+        known: i64,
+    },
     /// Somebody else's file, or no database at all; it was left as it is.
     #[error("{place} is not a store of oncegate ({found}): give the path of one, or of a file that is not there yet")]
     NotOurs {

@@ -15,7 +15,7 @@ use oncegate_coordinator::ports::{BoxFuture, Clock, LeaseStore};
 use oncegate_protocol::{Holder, LeaseCall, LeaseReply, Mono, PortError};
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
-use crate::db::{Db, Durability};
+use crate::db::{Db, Durability, Older};
 use crate::error::DbError;
 use crate::rows::unsigned;
 use crate::statements;
@@ -36,7 +36,18 @@ impl SqliteLease {
     /// # Errors
     /// See [`Db::open`].
     pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        let db = Db::open_with(path.as_ref(), Durability::Process)?;
+        Self::serve(Db::open_with(path.as_ref(), Durability::Process, Older::Migrate)?, clock)
+    }
+
+    /// Opens the file at `path` without migrating or creating it.
+    ///
+    /// # Errors
+    /// See [`Db::open_existing`].
+    pub fn open_existing(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Self::serve(Db::open_with(path.as_ref(), Durability::Process, Older::Refuse)?, clock)
+    }
+
+    fn serve(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
         let place = db.place().to_owned();
         let worker = Worker::start("oncegate-lease", Watched::new(db)?)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;

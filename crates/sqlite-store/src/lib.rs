@@ -7,8 +7,8 @@
 //!
 //! Reading order: `migrations/0001_core.sql` is what is kept and which
 //! triggers keep it; `statements` is every statement in one place; `signals`, `leadership` and `claims` perform
-//! the calls; [`db`] joins them to a file, and `schema` says whose file it is. [`store`] and [`lease`] are
-//! the ports, each with a thread (`worker`) of its own, because `SQLite` blocks.
+//! the calls; [`db`] joins them to a file, and [`schema`] says whose file it is. [`store`], [`lease`] and
+//! [`ledger`] are the ports, each with a connection and a thread (`worker`) of its own, because `SQLite` blocks.
 //!
 //! The simulation runs [`Db`] itself, in memory: same statements, same triggers, no thread.
 
@@ -17,8 +17,9 @@ pub mod db;
 pub mod error;
 mod leadership;
 pub mod lease;
+pub mod ledger;
 mod rows;
-mod schema;
+pub mod schema;
 mod signals;
 mod statements;
 pub mod store;
@@ -28,4 +29,5 @@ pub use db::Db;
 pub use error::DbError;
 pub use leadership::HistoryEntry;
 pub use lease::SqliteLease;
+pub use ledger::SqliteLedger;
 pub use store::SqliteStore;

@@ -11,13 +11,21 @@ use crate::error::DbError;
 const APPLICATION_ID: i64 = 0x6f67_6174;
 
 /// In order; a store of version n has been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_quarantined.sql"),
+    include_str!("migrations/0005_ledger.sql"),
 ];
 
-const NEWEST: i64 = MIGRATIONS.len() as i64;
+/// The version that this program writes and reads.
+pub const NEWEST: i64 = MIGRATIONS.len() as i64;
+
+/// What each migration after `version` is for, in the words of its first line, by its number.
+pub fn migrations_after(version: i64) -> Vec<(i64, &'static str)> {
+    let first_line = |migration: &'static str| migration.lines().next().unwrap_or_default().trim_start_matches("-- ");
+    (1..).zip(MIGRATIONS).filter(|(number, _)| *number > version).map(|(n, text)| (n, first_line(text))).collect()
+}
 
 /// The version of the store behind `connection`, zero when nothing is there yet. Writes nothing.
 ///
@@ -121,6 +129,33 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_is_one_migration_behind_is_not_migrated_by_who_only_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("behind.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate_with(&mut connection, "test", &MIGRATIONS[..MIGRATIONS.len() - 1]).unwrap();
+        drop(connection);
+        let error = Db::open_existing(&path).unwrap_err();
+        assert!(matches!(error, DbError::OlderVersion { known: NEWEST, .. }), "{error}");
+        assert!(error.to_string().ends_with("run `oncegate migrate`"), "{error}");
+        assert_eq!(Db::version(&path).unwrap(), NEWEST - 1);
+        assert_eq!(migrations_after(NEWEST - 1).len(), 1);
+
+        Db::open(&path).unwrap();
+        assert_eq!(Db::version(&path).unwrap(), NEWEST);
+        Db::open_existing(&path).unwrap();
+    }
+
+    #[test]
+    fn asking_for_a_version_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.db");
+        assert_eq!(Db::version(&path).unwrap(), 0);
+        assert!(Db::open_existing(&path).is_err());
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_migration_that_fails_leaves_the_old_version_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.db");
@@ -144,7 +179,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "{} is a store of version 9, and this oncegate knows versions up to 3: \
+                "{} is a store of version 9, and this oncegate knows versions up to {NEWEST}: \
                  start the oncegate that wrote it, or a newer one",
                 path.display()
             )

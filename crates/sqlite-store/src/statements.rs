@@ -107,6 +107,73 @@ ON CONFLICT (id) DO UPDATE SET holder = ?1, acquired_at = ?2, ttl = ?3";
 
 pub(crate) const DELETE_LEASE: &str = "DELETE FROM lease WHERE id = 1";
 
+/// The newest of those in one state that arrived before `?1`, at most `?2`; for people. The state stands in the text,
+/// so that the partial index of its kind serves; those executed are found along the sequence, past what is not.
+macro_rules! newest {
+    ($state:literal) => {
+        concat!(
+            "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = '",
+            $state,
+            "' AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2"
+        )
+    };
+}
+
+pub(crate) const NEWEST_RECEIVED: &str = newest!("received");
+pub(crate) const NEWEST_EXECUTING: &str = newest!("executing");
+pub(crate) const NEWEST_IN_DOUBT: &str = newest!("in_doubt");
+pub(crate) const NEWEST_EXECUTED: &str = newest!("executed");
+pub(crate) const NEWEST_FAILED: &str = newest!("failed");
+pub(crate) const NEWEST_EXPIRED: &str = newest!("expired");
+pub(crate) const NEWEST_QUARANTINED: &str = newest!("quarantined");
+
+pub(crate) const NEWEST_OF_ALL: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE sequence < ?1
+ORDER BY sequence DESC LIMIT ?2";
+
+pub(crate) const READ_ENTRY: &str =
+    "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE fingerprint = ?1";
+
+/// How many are in one state, and when the first of them that arrived was stored.
+macro_rules! tally {
+    ($state:literal) => {
+        concat!(
+            "SELECT (SELECT count(*) FROM signals WHERE state = '",
+            $state,
+            "'), (SELECT received_at FROM signals WHERE state = '",
+            $state,
+            "' ORDER BY sequence LIMIT 1)"
+        )
+    };
+}
+
+pub(crate) const TALLY_RECEIVED: &str = tally!("received");
+pub(crate) const TALLY_EXECUTING: &str = tally!("executing");
+pub(crate) const TALLY_IN_DOUBT: &str = tally!("in_doubt");
+pub(crate) const TALLY_FAILED: &str = tally!("failed");
+pub(crate) const TALLY_EXPIRED: &str = tally!("expired");
+pub(crate) const TALLY_QUARANTINED: &str = tally!("quarantined");
+
+/// How many signals there are: numbers start at 1 and none is left out, because no signal is ever deleted and an
+/// insert that fails gives its number back.
+pub(crate) const COUNT_SIGNALS: &str = "SELECT ifnull(max(sequence), 0) FROM signals";
+
+/// When the first that was executed arrived; past those before it that were not.
+pub(crate) const OLDEST_EXECUTED: &str =
+    "SELECT received_at FROM signals WHERE state = 'executed' AND sequence > 0 ORDER BY sequence LIMIT 1";
+
+/// What a store of any version can tell of it.
+pub(crate) const READ_WHO_LEADS: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+
+pub(crate) const READ_CONCLUSIONS: &str =
+    "SELECT at, holder, verdict, detail FROM conclusions WHERE fingerprint = ?1 ORDER BY id";
+
+pub(crate) const READ_RESOLUTIONS: &str =
+    "SELECT at, resolution, reason FROM resolutions WHERE fingerprint = ?1 ORDER BY id";
+
+pub(crate) const NEWEST_HISTORY: &str =
+    "SELECT epoch, holder, opened_at, closed_at, reason FROM leadership_history ORDER BY epoch DESC LIMIT ?1";
+
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
@@ -147,6 +214,32 @@ mod tests {
         DELETE_LEASE,
     ];
 
+    /// What people read.
+    const LEDGER: [&str; 21] = [
+        NEWEST_RECEIVED,
+        NEWEST_EXECUTING,
+        NEWEST_IN_DOUBT,
+        NEWEST_EXECUTED,
+        NEWEST_FAILED,
+        NEWEST_EXPIRED,
+        NEWEST_QUARANTINED,
+        NEWEST_OF_ALL,
+        READ_ENTRY,
+        TALLY_RECEIVED,
+        TALLY_EXECUTING,
+        TALLY_IN_DOUBT,
+        TALLY_FAILED,
+        TALLY_EXPIRED,
+        TALLY_QUARANTINED,
+        COUNT_SIGNALS,
+        OLDEST_EXECUTED,
+        READ_WHO_LEADS,
+        READ_CONCLUSIONS,
+        READ_RESOLUTIONS,
+        // Along its key, newest first; its limit ends it.
+        "SELECT epoch FROM leadership_history WHERE epoch < 99 ORDER BY epoch DESC LIMIT ?1",
+    ];
+
     fn assert_searches(connection: &Connection, sql: &str) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut rows = plan.raw_query();
@@ -159,8 +252,22 @@ mod tests {
     #[test]
     fn no_statement_walks_a_table() {
         let mut db = Db::open_in_memory().unwrap();
-        for sql in HOT {
+        for sql in HOT.into_iter().chain(LEDGER) {
             assert_searches(db.connection(), sql);
+        }
+    }
+
+    /// Only so is what people read as long as what they are shown, however long the past is.
+    #[test]
+    fn what_people_read_is_read_in_its_own_order() {
+        let mut db = Db::open_in_memory().unwrap();
+        for sql in LEDGER.into_iter().chain([NEWEST_HISTORY]) {
+            let mut program = db.connection().prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let mut steps = program.raw_query();
+            while let Some(step) = steps.next().unwrap() {
+                let step: String = step.get("opcode").unwrap();
+                assert!(!["SorterOpen", "OpenAutoindex"].contains(&step.as_str()), "{sql}\n{step}");
+            }
         }
     }
 

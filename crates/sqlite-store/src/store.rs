@@ -9,7 +9,7 @@ use oncegate_coordinator::timeout::until;
 use oncegate_protocol::{PortError, SignalState, StoreCall, StoreReply};
 use tokio::sync::Notify;
 
-use crate::db::Db;
+use crate::db::{Db, Durability, Older};
 use crate::error::DbError;
 use crate::worker::Worker;
 
@@ -49,7 +49,18 @@ impl SqliteStore {
     /// # Errors
     /// See [`Db::open`].
     pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        let db = Db::open(path)?;
+        Self::serve(Db::open(path)?, clock)
+    }
+
+    /// Opens the store at `path` without migrating or creating it.
+    ///
+    /// # Errors
+    /// See [`Db::open_existing`].
+    pub fn open_existing(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Self::serve(Db::open_with(path.as_ref(), Durability::Full, Older::Refuse)?, clock)
+    }
+
+    fn serve(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
         let place = db.place().to_owned();
         let worker = Worker::start("oncegate-store", Watched::new(db)?)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;
