@@ -31,11 +31,13 @@ mod shared;
 pub mod tls;
 pub mod webhook;
 pub mod wire;
+pub mod work_shapes;
 
 use std::sync::Arc;
 
 use oncegate_coordinator::overview::Overview;
 use oncegate_coordinator::{Clock, Exposition, Handle, Ledger};
+use oncegate_engine_desk::EngineDesk;
 use tokio::sync::watch;
 
 pub use auth::{Role, Token};
@@ -67,6 +69,8 @@ pub struct Api {
     pub overview: watch::Receiver<Arc<Overview>>,
     /// The figures.
     pub figures: Arc<dyn Exposition>,
+    /// Where engines in other languages take their work; none when this node places orders itself.
+    pub desk: Option<EngineDesk>,
     /// Who may do what, and how much of it.
     pub config: ApiConfig,
     /// What probes are told of this process.

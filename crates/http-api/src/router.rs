@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::Api;
 use crate::auth::Need;
 use crate::guard::{admit, observe};
-use crate::routes::{about, coordinator, live, probes, signals, webhooks};
+use crate::routes::{about, coordinator, live, probes, signals, webhooks, work};
 use crate::shared::Shared;
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use crate::shared::Shared;
     tags(
         (name = "signals", description = "Signals in, and what became of them"),
         (name = "coordinator", description = "Who leads, who led, and operators' words"),
+        (name = "work", description = "Orders handed to an engine in another language"),
         (name = "live", description = "One node's picture of the cluster"),
         (name = "probes", description = "For load balancers, service managers and Prometheus"),
         (name = "about", description = "The dashboard and this document"),
@@ -73,7 +74,11 @@ fn parts(guard: impl Fn(Need) -> Option<(Arc<Shared>, Need)>) -> OpenApiRouter<A
         .routes(routes!(live::events))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::metrics_json));
-    let submit = OpenApiRouter::new().routes(routes!(signals::submit));
+    let submit = OpenApiRouter::new()
+        .routes(routes!(signals::submit))
+        .routes(routes!(work::work))
+        .routes(routes!(work::begin))
+        .routes(routes!(work::outcome));
     // Each of these has a check of its own in place of a token.
     let checked = OpenApiRouter::new().routes(routes!(webhooks::receive)).routes(routes!(webhooks::receive_by_path));
     let operate = OpenApiRouter::new()

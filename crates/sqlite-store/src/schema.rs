@@ -15,7 +15,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_quarantined.sql"),
-    include_str!("migrations/0004_ledger.sql"),
+    include_str!("migrations/0005_ledger.sql"),
 ];
 
 /// The version that this program writes and reads.

@@ -162,6 +162,9 @@ pub(crate) const COUNT_SIGNALS: &str = "SELECT ifnull(max(sequence), 0) FROM sig
 pub(crate) const OLDEST_EXECUTED: &str =
     "SELECT received_at FROM signals WHERE state = 'executed' AND sequence > 0 ORDER BY sequence LIMIT 1";
 
+/// What a store of any version can tell of it.
+pub(crate) const READ_WHO_LEADS: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+
 pub(crate) const READ_CONCLUSIONS: &str =
     "SELECT at, holder, verdict, detail FROM conclusions WHERE fingerprint = ?1 ORDER BY id";
 
@@ -212,7 +215,7 @@ mod tests {
     ];
 
     /// What people read.
-    const LEDGER: [&str; 20] = [
+    const LEDGER: [&str; 21] = [
         NEWEST_RECEIVED,
         NEWEST_EXECUTING,
         NEWEST_IN_DOUBT,
@@ -230,6 +233,7 @@ mod tests {
         TALLY_QUARANTINED,
         COUNT_SIGNALS,
         OLDEST_EXECUTED,
+        READ_WHO_LEADS,
         READ_CONCLUSIONS,
         READ_RESOLUTIONS,
         // Along its key, newest first; its limit ends it.

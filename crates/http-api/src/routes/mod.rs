@@ -6,6 +6,7 @@ pub(crate) mod live;
 pub(crate) mod probes;
 pub(crate) mod signals;
 pub(crate) mod webhooks;
+pub(crate) mod work;
 
 use crate::error::ApiError;
 

@@ -1,6 +1,6 @@
 //! A whole node behind its API on a real socket: driver, SQLite in a folder of its own, and a broker on paper.
 
-#![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; and clippy knows tests by their attribute.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Each test file uses a part; clippy knows tests by their attribute.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use oncegate_coordinator::{
     BoxFuture, Broker, Clock, Connect, Driver, Exposition, Handle, Listen, Ports, SignalStore, Stream, SystemClock,
     TcpConnect, TcpListen,
 };
+use oncegate_engine_desk::{DeskConfig, EngineDesk};
 use oncegate_http_api::{Api, ApiConfig, Health, Limits, Role, Token, serve_until};
 use oncegate_http_broker::PaperBroker;
 use oncegate_protocol::broker::LookupAnswer;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub identity: IdentityRule,
     pub broker: Arc<dyn Broker>,
     pub health: Health,
+    /// Orders go over a desk, and not to `broker`.
+    pub at_desk: bool,
     /// The loop is never run.
     pub stuck: bool,
 }
@@ -49,6 +52,7 @@ impl Default for Plan {
             identity: IdentityRule::default(),
             broker: Arc::new(PaperBroker::new(clock())),
             health: Health::new(),
+            at_desk: false,
             stuck: false,
         }
     }
@@ -66,6 +70,12 @@ impl Plan {
     }
 
     pub async fn start(self) -> Running {
+        let listen = TcpListen::bind("127.0.0.1:0").await.unwrap();
+        let address = listen.local_address().unwrap().to_string();
+        self.start_on(Arc::new(listen), address).await
+    }
+
+    pub async fn start_on(self, listen: Arc<dyn Listen>, address: String) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("oncegate.sqlite");
         let clock = clock();
@@ -74,21 +84,32 @@ impl Plan {
             stalls: AtomicBool::new(false),
             goes_on: Notify::new(),
         });
+        let desk = self.at_desk.then(|| {
+            let config = DeskConfig::new(Capabilities::deduplicating(), 7, &Timing::default());
+            EngineDesk::new(config, Arc::clone(&clock), Arc::clone(&store) as Arc<dyn SignalStore>)
+        });
+        let broker: Arc<dyn Broker> = match &desk {
+            Some(desk) => Arc::new(desk.clone()),
+            None => Arc::clone(&self.broker),
+        };
         let ports = Ports {
             clock: Arc::clone(&clock),
             lease: Arc::new(SqliteLease::open(&file, Arc::clone(&clock)).unwrap()),
             store: Arc::clone(&store) as Arc<dyn SignalStore>,
-            broker: Arc::clone(&self.broker),
+            broker: Arc::clone(&broker),
         };
         let config = NodeConfig {
             instance: InstanceId::new(INSTANCE),
             boot_nonce: 7,
             timing: Timing::default(),
-            capabilities: self.broker.capabilities().clone(),
+            capabilities: broker.capabilities().clone(),
         };
         let node = Node::new(config, clock.now()).unwrap();
         let log = Box::new(NoticeLog { instance: INSTANCE.into() });
         let (driver, handle) = Driver::new(node, ports, &Timing::default(), self.identity, log);
+        if let Some(desk) = &desk {
+            desk.follow(handle.clone());
+        }
         let (told, overview) = watch::channel(Arc::new(picture()));
         let health = Arc::new(self.health);
         let api = Api {
@@ -99,15 +120,13 @@ impl Plan {
             ledger: Arc::new(SqliteLedger::open(&file).unwrap()),
             overview,
             figures: Arc::new(Figures),
+            desk: desk.clone(),
             config: self.config,
             health: Arc::clone(&health),
             page: oncegate_http_api::PAGE,
         };
-        let listen = TcpListen::bind("127.0.0.1:0").await.unwrap();
-        let address = listen.local_address().unwrap().to_string();
         let stop = Arc::new(Notify::new());
         let stops = Arc::clone(&stop);
-        let listen: Arc<dyn Listen> = Arc::new(listen);
         let serving = tokio::spawn(async move { serve_until(listen, api, stops.notified()).await });
         let (driving, parked) =
             if self.stuck { (None, Some(driver)) } else { (Some(tokio::spawn(driver.run())), None) };
