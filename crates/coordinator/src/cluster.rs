@@ -256,6 +256,8 @@ impl Watcher {
 
     /// First the figures, which alerts are computed from; then the alerts, which are part of both.
     fn publish(&mut self, now: Now, mut overview: Overview) {
+        // A scrape that comes between the two still sees the alerts of before.
+        overview.alerts.clone_from(&self.tell.borrow().alerts);
         self.config.metrics.saw(Arc::new(overview.clone()));
         overview.alerts = self.alerts.look(now, &overview, &self.config.metrics.snapshot());
         let overview = Arc::new(overview);
