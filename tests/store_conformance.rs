@@ -14,8 +14,8 @@ use std::time::Duration;
 use oncegate_coordinator::{BoxFuture, Clock, LeaseStore, SignalStore};
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::{
-    BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, LeaseCall, LeaseReply, Leg, Mono, Now, Outcome, PortError,
-    Signal, SignalState, StoreCall, StoreReply, Wall,
+    BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, LeaseCall, LeaseReply, Leg, Mono, Now, Outcome, Pause,
+    PortError, Signal, SignalState, StoreCall, StoreReply, Wall,
 };
 use oncegate_sqlite_store::{Db, SqliteLease, SqliteStore};
 
@@ -30,6 +30,7 @@ const PROBES: &[(&str, Probe)] = &[
     ("a new epoch puts what executes in doubt, and recovery claims it", |s| Box::pin(recovery(s))),
     ("verdicts and resolutions need their states", |s| Box::pin(verdicts(s))),
     ("what is owed comes bounded and in order of arrival", |s| Box::pin(pending(s))),
+    ("what operators stopped is not begun, whoever leads and whatever lands late", |s| Box::pin(pauses(s))),
 ];
 
 async fn run(arm: Arm) {
@@ -246,7 +247,7 @@ async fn pending(store: &dyn SignalStore) {
     ask_all(store, (1..=6).map(insert)).await;
     ask_all(store, [2, 4, 5].map(|n| claim(n, 1, "a", Purpose::Execute))).await;
     ask_all(store, [outcome(5, 1, "a", accepted())]).await;
-    let StoreReply::Pending(records) = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
+    let StoreReply::Pending { records, .. } = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
     let order: Vec<_> = records.iter().map(|record| record.fingerprint).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fingerprint));
     assert_eq!(records.iter().map(|record| record.attempts.len()).collect::<Vec<_>>(), [0, 1, 0, 1]);
@@ -256,11 +257,48 @@ async fn pending(store: &dyn SignalStore) {
     ask_all(store, unsure).await;
     ask_all(store, [1, 3, 6].map(|n| outcome(n, 1, "a", Outcome::Unknown("timeout".into())))).await;
     ask_all(store, [1, 3, 6].map(|n| conclude(n, 1, "a", Verdict::Quarantine("blind".into())))).await;
-    let StoreReply::Pending(records) = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
+    let StoreReply::Pending { records, .. } = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
     let order: Vec<_> = records.iter().map(|record| (record.fingerprint, record.state)).collect();
     let [executing, quarantined] = [SignalState::Executing, SignalState::Quarantined];
     let expected = [(2, executing), (3, quarantined), (4, executing), (6, quarantined)];
     assert_eq!(order, expected.map(|(n, state)| (fingerprint(n), state)));
+}
+
+async fn pauses(store: &dyn SignalStore) {
+    let word = |paused, seen| StoreCall::SetPause { paused, seen, reason: format!("word {seen}"), at: AT };
+    let since = |reason: &str| Some(Pause { reason: reason.to_owned(), since: AT });
+    ask_all(store, (1..=3).map(insert)).await;
+    ask_all(store, [open_epoch(0, "a"), claim(1, 1, "a", Purpose::Execute)]).await;
+    let StoreReply::Leadership(row) = ask(store, word(true, 0)).await else { panic!() };
+    assert_eq!((row.paused, row.pause_words), (since("word 0"), 1));
+
+    // A new leader finds it so, everywhere it looks.
+    ask_all(store, [open_epoch(1, "b")]).await;
+    let StoreReply::Leadership(row) = ask(store, StoreCall::ReadLeadership).await else { panic!() };
+    assert_eq!((row.epoch, row.paused.clone(), row.pause_words), (Epoch(2), since("word 0"), 1));
+    let StoreReply::Pending { paused, .. } = ask(store, StoreCall::ReadPending { limit: 2 }).await else { panic!() };
+    assert_eq!(paused, since("word 0"));
+    let refused = StoreReply::Paused(row);
+    assert_eq!(ask(store, claim(2, 2, "b", Purpose::Execute)).await, refused);
+    assert!(matches!(ask(store, claim(2, 1, "a", Purpose::Execute)).await, StoreReply::Fenced(_)));
+    assert!(matches!(ask(store, nth(2, 2, 2, "b", Purpose::Execute)).await, StoreReply::NotClaimed(Some(_))));
+    assert!(matches!(ask(store, claim(1, 2, "b", Purpose::Execute)).await, StoreReply::NotClaimed(Some(_))));
+    assert_eq!(ask(store, claim(9, 2, "b", Purpose::Execute)).await, StoreReply::NotClaimed(None));
+
+    // What was begun before goes on, and what is late expires.
+    assert_eq!(ask(store, claim(1, 2, "b", Purpose::Recover)).await, StoreReply::Claimed { number: 2 });
+    assert_eq!(ask(store, conclude(3, 2, "b", Verdict::Expire)).await, state(SignalState::Expired));
+
+    // Said again, it counts; so what was on its way before it comes too late.
+    let StoreReply::Leadership(row) = ask(store, word(true, 1)).await else { panic!() };
+    assert_eq!((row.paused, row.pause_words), (since("word 1"), 2));
+    for late in [word(true, 0), word(false, 1), word(false, 3)] {
+        let StoreReply::Leadership(row) = ask(store, late).await else { panic!() };
+        assert_eq!((row.paused, row.pause_words), (since("word 1"), 2));
+    }
+    let StoreReply::Leadership(row) = ask(store, word(false, 2)).await else { panic!() };
+    assert_eq!((row.paused, row.pause_words), (None, 3));
+    assert_eq!(ask(store, claim(2, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 1 });
 }
 
 /// A clock that stands until it is moved; whoever sleeps on it gets its turn again at once.

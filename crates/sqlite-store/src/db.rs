@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::claims::AttemptKey;
 use crate::error::DbError;
-use crate::leadership::HistoryEntry;
+use crate::leadership::{HistoryEntry, PauseWord};
 use crate::{claims, leadership, rows, schema, signals, statements};
 
 /// For how long a call waits for another process's commit. A commit takes milliseconds; whoever holds the
@@ -165,7 +165,7 @@ impl Db {
                 if signals::is_anything_owed(&self.connection).map_err(|e| self.failed(DOING, e))? {
                     self.read(DOING, |db| signals::pending(db, *limit))
                 } else {
-                    Ok(StoreReply::Pending(Vec::new()))
+                    Ok(StoreReply::Pending { records: Vec::new(), paused: None })
                 }
             }
             StoreCall::ReadSignal { fingerprint } => self.read("read a signal", |db| signals::read(db, fingerprint)),
@@ -178,6 +178,9 @@ impl Db {
                 let leader = (*epoch, holder);
                 self.write("conclude on a signal", |db| signals::conclude(db, fingerprint, leader, verdict, *at))
             }
+            StoreCall::SetPause { paused, seen, reason, at } => self.write("stop new orders or let them go on", |db| {
+                leadership::set_pause(db, *paused, *seen, reason, *at)
+            }),
             StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => self
                 .write("resolve a signal", |db| signals::resolve(db, fingerprint, *resolution, *attempts, reason, *at)),
         }
@@ -206,6 +209,14 @@ impl Db {
     /// [`DbError::Sqlite`].
     pub fn history(&self) -> Result<Vec<HistoryEntry>, DbError> {
         leadership::history(&self.connection).map_err(|e| self.failed("read the history", e))
+    }
+
+    /// Every word of operators on new orders that was taken, oldest first, for people.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`].
+    pub fn pauses(&self) -> Result<Vec<PauseWord>, DbError> {
+        leadership::pauses(&self.connection).map_err(|e| self.failed("read the pauses", e))
     }
 
     /// The connection itself, for tests and planted bugs: nothing written through it is checked by more than

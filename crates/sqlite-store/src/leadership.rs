@@ -3,7 +3,7 @@
 use oncegate_protocol::{Epoch, Holder, Leadership, StoreReply, Wall};
 use rusqlite::{Connection, Result};
 
-use crate::rows::{epoch_in, epoch_out, holder_in, wall_in};
+use crate::rows::{epoch_in, epoch_out, holder_in, pause_in, unsigned, wall_in};
 use crate::statements;
 
 /// One leadership of the past, or the present one.
@@ -19,9 +19,26 @@ pub struct HistoryEntry {
     pub closed: Option<(Wall, String)>,
 }
 
+/// One word of an operator on new orders.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PauseWord {
+    /// New orders are stopped from here on; else they go on.
+    pub paused: bool,
+    /// Why.
+    pub reason: String,
+    /// When, by the wall clock of the node that was told.
+    pub at: Wall,
+}
+
 pub(crate) fn read(connection: &Connection) -> Result<Leadership> {
     connection.prepare_cached(statements::READ_LEADERSHIP)?.query_row([], |row| {
-        Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+        Ok(Leadership {
+            epoch: epoch_in(row, 0)?,
+            holder: holder_in(row, 1)?,
+            heartbeat_at: wall_in(row, 2)?,
+            paused: pause_in(row, 3)?,
+            pause_words: unsigned(row, 5)?,
+        })
     })
 }
 
@@ -87,6 +104,29 @@ pub(crate) fn vacate(
     }
     connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
     Ok(StoreReply::Done)
+}
+
+/// Taken or not, the leadership that this leaves behind is the answer.
+pub(crate) fn set_pause(
+    connection: &Connection,
+    paused: bool,
+    seen: u64,
+    reason: &str,
+    at: Wall,
+) -> Result<StoreReply> {
+    // A number that does not fit comes after none that was ever taken.
+    if let Ok(number) = i64::try_from(seen.saturating_add(1)) {
+        connection.prepare_cached(statements::SET_PAUSE)?.execute((number, paused, reason, at.as_millis()))?;
+    }
+    Ok(StoreReply::Leadership(read(connection)?))
+}
+
+/// Every word of operators on new orders, oldest first.
+pub(crate) fn pauses(connection: &Connection) -> Result<Vec<PauseWord>> {
+    connection
+        .prepare_cached("SELECT paused, reason, at FROM pauses ORDER BY number")?
+        .query_map([], |row| Ok(PauseWord { paused: row.get(0)?, reason: row.get(1)?, at: wall_in(row, 2)? }))?
+        .collect()
 }
 
 /// All leaderships, oldest first.

@@ -108,6 +108,8 @@ fn adds_work(call: &StoreCall, reply: &Result<StoreReply, DbError>) -> bool {
     match call {
         StoreCall::Insert { .. } => matches!(reply, Ok(StoreReply::Stored { new: true, .. })),
         StoreCall::Resolve { .. } => matches!(reply, Ok(StoreReply::State(Some(SignalState::Received)))),
+        // What waited may go on; and whoever leads is to know at once that it may not.
+        StoreCall::SetPause { .. } => reply.is_ok(),
         StoreCall::ReadLeadership
         | StoreCall::OpenEpoch { .. }
         | StoreCall::Heartbeat { .. }

@@ -265,7 +265,9 @@ fn what_is_owed_comes_in_order_of_arrival_and_bounded_by_kind() {
     let mut calls = vec![open_epoch(0, "a")];
     calls.extend((1..=6).map(insert));
     calls.extend([execute(2, 1, "a"), execute(4, 1, "a"), execute(5, 1, "a"), outcome(5, 1, "a", accepted())]);
-    let StoreReply::Pending(pending) = then(&calls, &StoreCall::ReadPending { limit: 2 }) else { panic!() };
+    let StoreReply::Pending { records: pending, .. } = then(&calls, &StoreCall::ReadPending { limit: 2 }) else {
+        panic!()
+    };
     let order: Vec<_> = pending.iter().map(|record| record.fingerprint).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fingerprint));
 }
@@ -279,7 +281,9 @@ fn the_newest_quarantines_are_owed_a_telling_until_they_are_resolved() {
     }
     calls.extend([insert(5), insert(6)]);
     let read = |calls: &[StoreCall]| {
-        let StoreReply::Pending(pending) = then(calls, &StoreCall::ReadPending { limit: 2 }) else { panic!() };
+        let StoreReply::Pending { records: pending, .. } = then(calls, &StoreCall::ReadPending { limit: 2 }) else {
+            panic!()
+        };
         pending.iter().map(|record| record.fingerprint).collect::<Vec<_>>()
     };
     assert_eq!(read(&calls), [3, 4, 5, 6].map(fingerprint), "and they take no room from what is to be done");

@@ -8,8 +8,8 @@ use kit::{every_row, fingerprint, signal};
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, Leadership, Leg, Outcome, SignalRecord, SignalState,
-    StoreCall, StoreReply, Wall,
+    Attempt, BrokerOrderId, Epoch, Fingerprint, Holder, KeyFormat, Leadership, Leg, Outcome, Pause, SignalRecord,
+    SignalState, StoreCall, StoreReply, Wall,
 };
 use oncegate_sqlite_store::Db;
 use proptest::prelude::*;
@@ -20,6 +20,8 @@ struct Model {
     signals: Vec<Kept>,
     /// Epoch, holder, and why it ended.
     history: Vec<(Epoch, Holder, Option<String>)>,
+    /// Every word of operators on new orders that was taken.
+    words: Vec<(bool, String)>,
 }
 
 struct Kept {
@@ -29,8 +31,14 @@ struct Kept {
 
 impl Model {
     fn new() -> Self {
-        let leadership = Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::from_millis(0) };
-        Self { leadership, signals: vec![], history: vec![] }
+        let leadership = Leadership {
+            epoch: Epoch(0),
+            holder: None,
+            heartbeat_at: Wall::from_millis(0),
+            paused: None,
+            pause_words: 0,
+        };
+        Self { leadership, signals: vec![], history: vec![], words: vec![] }
     }
 
     fn leads(&self, epoch: Epoch, holder: &Holder) -> bool {
@@ -75,7 +83,8 @@ impl Model {
                 let epoch = Epoch(expected.0 + 1);
                 self.close(*expected, format!("{holder} opened epoch {epoch}"));
                 self.history.push((epoch, holder.clone(), None));
-                self.leadership = Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at };
+                self.leadership =
+                    Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at, ..self.leadership.clone() };
                 for kept in &mut self.signals {
                     if kept.record.state == SignalState::Executing {
                         kept.record.state = SignalState::InDoubt;
@@ -109,7 +118,7 @@ impl Model {
                 let quarantined = newest.filter(|record| record.state == SignalState::Quarantined);
                 pending.extend(quarantined.take(*limit as usize));
                 pending.sort_by_key(|record| record.sequence);
-                StoreReply::Pending(pending)
+                StoreReply::Pending { records: pending, paused: self.leadership.paused.clone() }
             }
             StoreCall::ReadSignal { fingerprint } => {
                 StoreReply::Signal(self.kept(fingerprint).map(|kept| kept.record.clone()))
@@ -141,6 +150,15 @@ impl Model {
                 };
                 StoreReply::State(Some(kept.record.state))
             }
+            StoreCall::SetPause { paused, seen, reason, at } => {
+                if self.words.len() as u64 == *seen {
+                    self.words.push((*paused, reason.clone()));
+                    let since = self.leadership.paused.as_ref().map_or(*at, |pause| pause.since);
+                    self.leadership.paused = paused.then(|| Pause { reason: reason.clone(), since });
+                    self.leadership.pause_words += 1;
+                }
+                StoreReply::Leadership(self.leadership.clone())
+            }
             StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
                 let seen = kept.record.attempts.len() == *attempts as usize;
@@ -159,6 +177,7 @@ impl Model {
         if !self.leads(claim.epoch, &claim.holder) {
             return StoreReply::Fenced(self.leadership.clone());
         }
+        let leadership = self.leadership.clone();
         let Some(kept) = self.kept(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
         let needed = match claim.purpose {
             Purpose::Execute => SignalState::Received,
@@ -168,6 +187,9 @@ impl Model {
         let number = 1 + attempts.iter().filter(|attempt| attempt.leg == claim.leg).count();
         if kept.record.state != needed || claim.number as usize != number {
             return StoreReply::NotClaimed(Some(kept.record.clone()));
+        }
+        if claim.purpose == Purpose::Execute && leadership.paused.is_some() {
+            return StoreReply::Paused(leadership);
         }
         attempts.push(Attempt {
             leg: claim.leg,
@@ -198,7 +220,7 @@ struct Draw {
 }
 
 fn draws() -> impl Strategy<Value = Draw> {
-    (0..24_u8, 0..8_u8, 0..3_u8, 0..8_u8, 0..8_u8, 0..4_u8).prop_map(|(kind, who, which, stale, what, at)| Draw {
+    (0..26_u8, 0..8_u8, 0..3_u8, 0..8_u8, 0..8_u8, 0..4_u8).prop_map(|(kind, who, which, stale, what, at)| Draw {
         kind,
         who,
         which,
@@ -268,6 +290,12 @@ fn call(draw: Draw, model: &Model) -> StoreCall {
                 at,
             }
         }
+        24 | 25 => StoreCall::SetPause {
+            paused: draw.what % 4 == 0,
+            seen: u64::from(seen(model.words.len())),
+            reason: format!("word {}", draw.what),
+            at,
+        },
         20 | 21 => StoreCall::Conclude {
             fingerprint,
             epoch,
@@ -301,6 +329,8 @@ fn compare(db: &Db, model: &Model) -> Result<(), TestCaseError> {
         .map(|entry| (entry.epoch, entry.holder, entry.closed.map(|(_, why)| why)))
         .collect();
     prop_assert_eq!(&history, &model.history);
+    let words: Vec<_> = db.pauses().unwrap().into_iter().map(|word| (word.paused, word.reason)).collect();
+    prop_assert_eq!(&words, &model.words);
     Ok(())
 }
 
@@ -342,7 +372,7 @@ proptest! {
             let before = every_row(&mut db);
             prop_assert_eq!(db.apply(&call).unwrap(), model.apply(&call), "{:?}", call);
             let now = every_row(&mut db);
-            if matches!(call, StoreCall::Claim(_) | StoreCall::Resolve { .. }) && now != before {
+            if matches!(call, StoreCall::Claim(_) | StoreCall::Resolve { .. } | StoreCall::SetPause { .. }) && now != before {
                 effective.push(call);
             }
             for copy in &effective {
@@ -372,6 +402,18 @@ fn the_draws_reach_every_state_and_every_reply() {
     assert_eq!(states.into_iter().collect::<Vec<_>>(), SignalState::ALL);
     assert_eq!(
         replies.into_iter().collect::<Vec<_>>(),
-        ["Claimed", "Done", "Fenced", "Leadership", "NotClaimed", "Opened", "Pending", "Signal", "State", "Stored"]
+        [
+            "Claimed",
+            "Done",
+            "Fenced",
+            "Leadership",
+            "NotClaimed",
+            "Opened",
+            "Paused",
+            "Pending",
+            "Signal",
+            "State",
+            "Stored"
+        ]
     );
 }

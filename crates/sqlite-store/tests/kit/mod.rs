@@ -78,6 +78,10 @@ pub(crate) fn resolve(n: u64, attempts: u32, resolution: Resolution) -> StoreCal
     StoreCall::Resolve { fingerprint: fingerprint(n), resolution, attempts, reason: "looked".into(), at: AT }
 }
 
+pub(crate) fn set_pause(paused: bool, seen: u64) -> StoreCall {
+    StoreCall::SetPause { paused, seen, reason: format!("word {}", seen.wrapping_add(1)), at: AT }
+}
+
 pub(crate) fn accepted() -> Outcome {
     Outcome::Accepted(BrokerOrderId::new("b1"))
 }
