@@ -24,6 +24,11 @@ const TOOLS: [Tool; 6] = [
         packages: "redis-server",
     },
     Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
+    Tool {
+        programs: &["python3"],
+        purpose: "the tests run the example engine, which is in Python",
+        packages: "python3",
+    },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
     Tool {
         programs: &["promtool"],

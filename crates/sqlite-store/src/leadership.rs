@@ -1,7 +1,7 @@
 //! Who may act: one row that is never deleted, and the history beside it.
 
 use oncegate_protocol::{Epoch, Holder, Leadership, StoreReply, Wall};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Error, Result};
 
 use crate::rows::{epoch_in, epoch_out, holder_in, pause_in, unsigned, wall_in};
 use crate::statements;
@@ -30,6 +30,9 @@ pub struct PauseWord {
     pub at: Wall,
 }
 
+/// A reply, and what was seen when the history could not be written.
+pub(crate) type Told = (StoreReply, Option<Error>);
+
 pub(crate) fn read(connection: &Connection) -> Result<Leadership> {
     connection.prepare_cached(statements::READ_LEADERSHIP)?.query_row([], |row| {
         Ok(Leadership {
@@ -49,27 +52,47 @@ pub(crate) fn fence(connection: &Connection, epoch: Epoch, holder: &Holder) -> R
     Ok((!own).then_some(leadership))
 }
 
-pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at: Wall) -> Result<Told> {
     let opened = connection.prepare_cached(statements::OPEN_EPOCH)?.execute((
         epoch_out(expected),
         holder.as_str(),
         at.as_millis(),
     ))?;
     if opened == 0 {
-        return Ok(StoreReply::Fenced(read(connection)?));
+        return Ok((StoreReply::Fenced(read(connection)?), None));
     }
     let epoch = expected.next();
-    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((
-        epoch_out(expected),
-        at.as_millis(),
-        format!("{holder} opened epoch {epoch}"),
-    ))?;
-    connection.prepare_cached(statements::OPEN_HISTORY)?.execute((
-        epoch_out(epoch),
-        holder.as_str(),
-        at.as_millis(),
-    ))?;
-    Ok(StoreReply::Opened(epoch))
+    let untold = write_history(connection, |connection| {
+        connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((
+            epoch_out(expected),
+            at.as_millis(),
+            format!("{holder} opened epoch {epoch}"),
+        ))?;
+        connection.prepare_cached(statements::OPEN_HISTORY)?.execute((
+            epoch_out(epoch),
+            holder.as_str(),
+            at.as_millis(),
+        ))?;
+        Ok(())
+    })?;
+    Ok((StoreReply::Opened(epoch), untold))
+}
+
+/// The history is for people: what keeps it from being written is returned, undone, and keeps nothing else from being
+/// committed.
+fn write_history(connection: &Connection, write: impl FnOnce(&Connection) -> Result<()>) -> Result<Option<Error>> {
+    connection.prepare_cached(statements::SAVEPOINT_HISTORY)?.execute([])?;
+    let Err(untold) = write(connection) else {
+        connection.prepare_cached(statements::RELEASE_HISTORY)?.execute([])?;
+        return Ok(None);
+    };
+    if connection.is_autocommit() {
+        // What kept it from being written has rolled everything back, as a disk that fails may.
+        return Err(untold);
+    }
+    connection.prepare_cached(statements::ROLLBACK_HISTORY)?.execute([])?;
+    connection.prepare_cached(statements::RELEASE_HISTORY)?.execute([])?;
+    Ok(Some(untold))
 }
 
 /// Whether it was taken. One statement, which is its own commit.
@@ -97,13 +120,16 @@ pub(crate) fn vacate(
     holder: &Holder,
     reason: &str,
     at: Wall,
-) -> Result<StoreReply> {
+) -> Result<Told> {
     let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
     if vacated == 0 {
-        return Ok(StoreReply::Fenced(read(connection)?));
+        return Ok((StoreReply::Fenced(read(connection)?), None));
     }
-    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
-    Ok(StoreReply::Done)
+    let untold = write_history(connection, |connection| {
+        connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
+        Ok(())
+    })?;
+    Ok((StoreReply::Done, untold))
 }
 
 /// Taken or not, the leadership that this leaves behind is the answer.

@@ -10,6 +10,13 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 pub(crate) const COMMIT: &str = "COMMIT";
 
+/// What follows may fail without taking the rest along.
+pub(crate) const SAVEPOINT_HISTORY: &str = "SAVEPOINT history";
+
+pub(crate) const ROLLBACK_HISTORY: &str = "ROLLBACK TO history";
+
+pub(crate) const RELEASE_HISTORY: &str = "RELEASE history";
+
 pub(crate) const READ_LEADERSHIP: &str = "\
 SELECT epoch, holder, heartbeat_at, paused_since, paused_reason, (SELECT ifnull(max(number), 0) FROM pauses)
 FROM leadership WHERE id = 1";
@@ -189,10 +196,13 @@ mod tests {
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 32] = [
+    const HOT: [&str; 35] = [
         BEGIN,
         BEGIN_WRITE,
         COMMIT,
+        SAVEPOINT_HISTORY,
+        ROLLBACK_HISTORY,
+        RELEASE_HISTORY,
         READ_LEADERSHIP,
         SET_PAUSE,
         READ_PAUSE,
