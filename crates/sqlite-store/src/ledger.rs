@@ -45,14 +45,20 @@ impl SqliteLedger {
         Ok(Self { worker, place })
     }
 
-    /// Who leads, by the store.
+    /// Who leads, by the store. Whether new orders are stopped is not told: a store that is behind may not know.
     ///
     /// # Errors
     /// The store could not be read.
     pub async fn leadership(&self) -> Result<Leadership, PortError> {
         self.read("read the leadership", |connection| {
             connection.prepare_cached(statements::READ_WHO_LEADS)?.query_row([], |row| {
-                Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+                Ok(Leadership {
+                    epoch: epoch_in(row, 0)?,
+                    holder: holder_in(row, 1)?,
+                    heartbeat_at: wall_in(row, 2)?,
+                    paused: None,
+                    pause_words: 0,
+                })
             })
         })
         .await
