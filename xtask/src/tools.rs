@@ -2,7 +2,7 @@
 
 use std::fs::metadata;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{End, Step};
@@ -17,12 +17,13 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
         packages: "redis-server",
     },
+    Tool { programs: &["initdb"], purpose: "the tests run the store on a real PostgreSQL", packages: "postgresql" },
     Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
 ];
@@ -72,14 +73,23 @@ fn advice(missing: &[&Tool], packages: &str) -> Result<(), String> {
 }
 
 fn missing() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| tool.programs.iter().all(|program| on_path(program).is_none())).collect()
+    let found = |program: &str| on_path(program).is_some() || is_debian_postgres(program);
+    TOOLS.iter().filter(|tool| !tool.programs.iter().any(|program| found(program))).collect()
 }
 
 /// Where on the path the program is.
 fn on_path(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(program))
-        .find(|file| metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| is_program(file))
+}
+
+/// Debian and Ubuntu keep PostgreSQL's programs off the path, a folder for each version; the tests look there too.
+fn is_debian_postgres(program: &str) -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
+    versions.map(|version| version.path().join("bin").join(program)).any(|file| is_program(&file))
+}
+
+fn is_program(file: &Path) -> bool {
+    metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn is_root() -> bool {

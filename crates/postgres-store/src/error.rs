@@ -143,11 +143,19 @@ fn advice(source: &tokio_postgres::Error) -> &'static str {
         SqlState::LOCK_NOT_AVAILABLE => {
             "another session holds the lock: repeat the call, and look in pg_stat_activity for one that sits in a transaction"
         }
-        SqlState::QUERY_CANCELED => "the statement took longer than statement_timeout: look at the server's load and disk",
+        SqlState::QUERY_CANCELED => {
+            "the statement took longer than statement_timeout: look at the server's load and disk"
+        }
         SqlState::DISK_FULL => "free space on the server's disk and repeat the call",
-        SqlState::READ_ONLY_SQL_TRANSACTION => "this is a standby, or was opened for reading: look which server is the primary",
-        SqlState::INSUFFICIENT_PRIVILEGE => "grant the role the rights on the schema that `oncegate migrate` would give its owner",
-        SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => "the tables are not of this version: run `oncegate migrate`",
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            "this is a standby, or was opened for reading: look which server is the primary"
+        }
+        SqlState::INSUFFICIENT_PRIVILEGE => {
+            "grant the role the rights on the schema that `oncegate migrate` would give its owner"
+        }
+        SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
+            "the tables are not of this version: run `oncegate migrate`"
+        }
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "check role, password and the server's pg_hba.conf"
         }

@@ -101,7 +101,8 @@ async fn entries(session: &Session, rows: &[Row]) -> Result<Vec<Entry>, Failure>
         }
     };
     let (records, decisions) = try_join(records(session, rows), try_join_all(rows.iter().map(decided))).await?;
-    let whole = |((record, received_at), decisions): ((SignalRecord, Wall), _)| Entry { record, received_at, decisions };
+    let whole =
+        |((record, received_at), decisions): ((SignalRecord, Wall), _)| Entry { record, received_at, decisions };
     Ok(records.into_iter().zip(decisions).map(whole).collect())
 }
 

@@ -160,7 +160,9 @@ async fn set_up(session: &Session, config: &PostgresConfig, access: Access) -> R
         return Ok(());
     }
     if fsync != "on" {
-        return Err(Unfit::Lossy("fsync is off, so a power cut loses commits and may ruin the rest: turn it on".into()));
+        return Err(Unfit::Lossy(
+            "fsync is off, so a power cut loses commits and may ruin the rest: turn it on".into(),
+        ));
     }
     if config.require_synchronous_standby && standbys.is_empty() {
         return Err(Unfit::Lossy(

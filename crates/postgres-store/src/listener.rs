@@ -139,7 +139,9 @@ impl Listening {
         let now = pool.clock.now().mono;
         self.check_at = now.plus(pool.config.listen_check_every);
         let checking = drive(&mut self.link.bytes, self.link.session.check());
-        until(&*pool.clock, now.plus(pool.config.connect_timeout), checking).await.is_some_and(|checked| checked.is_ok())
+        until(&*pool.clock, now.plus(pool.config.connect_timeout), checking)
+            .await
+            .is_some_and(|checked| checked.is_ok())
     }
 }
 

@@ -391,7 +391,9 @@ fn a_history_that_cannot_be_written_stops_nobody_from_leading_or_leaving() {
     for how in ["ABORT", "FAIL"] {
         let mut db = after(&led);
         let fault = |write: &str| {
-            format!("CREATE TRIGGER fault_{write} AFTER {write} ON leadership_history BEGIN SELECT RAISE({how}, 'disk'); END")
+            format!(
+                "CREATE TRIGGER fault_{write} AFTER {write} ON leadership_history BEGIN SELECT RAISE({how}, 'disk'); END"
+            )
         };
         db.connection().execute_batch(&fault("INSERT")).unwrap();
         assert_eq!(db.apply(&open_epoch(1, "b")).unwrap(), StoreReply::Opened(Epoch(2)), "{how}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, Clock, LeaseStore, SignalStore, SystemClock, TcpConnect};
 use oncegate_postgres_store::{PostgresConfig, PostgresLease, PostgresStore, schema};
-use oncegate_protocol::{LeaseReply, LeaseCall, Mono, Now, PortError, StoreCall, StoreReply};
+use oncegate_protocol::{LeaseCall, LeaseReply, Mono, Now, PortError, StoreCall, StoreReply};
 use oncegate_sqlite_store::{Db, SqliteLease, SqliteStore};
 use oncegate_store_conformance::PostgresServer;
 use oncegate_store_conformance::lease::{Leases, acquire, probe, release, renew};
@@ -139,7 +139,8 @@ async fn postgres_lease_keeps_every_promise() {
         Box::new(move |time: Duration| {
             let (client, micros) = (Arc::clone(&client), time.as_micros());
             Box::pin(async move {
-                let passes = format!("UPDATE lease.lease SET expires_at = expires_at - interval '{micros} microseconds'");
+                let passes =
+                    format!("UPDATE lease.lease SET expires_at = expires_at - interval '{micros} microseconds'");
                 client.batch_execute(&passes).await.unwrap();
             }) as BoxFuture<'static, ()>
         })
