@@ -17,8 +17,10 @@ const MAY_GROW_KIB: u64 = 4 * 1024;
 
 const REQUESTS: usize = 1_000;
 
-/// The kinds, each with what makes its `n`th request.
-fn kinds() -> Vec<(&'static str, fn(usize) -> Vec<u8>)> {
+/// What makes the `n`th request of a kind.
+type Make = fn(usize) -> Vec<u8>;
+
+fn kinds() -> Vec<(&'static str, Make)> {
     fn post(body: &[u8]) -> Vec<u8> {
         let token = format!("Bearer {SENDER}");
         request("POST", "/v1/signals", &[("content-type", "application/json"), ("authorization", &token)], body)

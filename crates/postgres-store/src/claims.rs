@@ -1,9 +1,9 @@
 //! The intent to place an order, and how it ended: the two commits that every order costs.
 
 use futures_util::future::{try_join, try_join3};
-use oncegate_protocol::call::Claim;
+use oncegate_protocol::call::{Claim, Purpose};
 use oncegate_protocol::record::{outcome_may_become, state_after};
-use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, StoreReply, Wall};
+use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, SignalState, StoreReply, Wall};
 
 use crate::error::Failure;
 use crate::rows::{attempts_in, outcome_out, purpose_out, state_in, unsigned_out};
@@ -28,7 +28,19 @@ pub(crate) async fn claim(session: &Session, claim: &Claim) -> Result<StoreReply
     if let Some(leadership) = leadership::fence(session, claim.epoch, &claim.holder).await? {
         return Ok(StoreReply::Fenced(leadership));
     }
-    Ok(StoreReply::NotClaimed(signals::record(session, &claim.fingerprint).await?))
+    let record = signals::record(session, &claim.fingerprint).await?;
+    let fits = record
+        .as_ref()
+        .is_some_and(|record| record.state == SignalState::Received && record.next_number(claim.leg) == claim.number);
+    if claim.purpose == Purpose::Execute && fits {
+        let leadership = leadership::read(session).await?;
+        // A claim that fits by now and was refused: it was paused, perhaps no longer is, or something has changed since.
+        // Who is told "not claimed" of what it may claim looks again.
+        if leadership.paused.is_some() {
+            return Ok(StoreReply::Paused(leadership));
+        }
+    }
+    Ok(StoreReply::NotClaimed(record))
 }
 
 /// The attempt that an outcome belongs to, and by whose word.

@@ -15,6 +15,11 @@ pub(crate) async fn read(session: &Session) -> Result<Leadership, Failure> {
     leadership_in(&session.query_one(statements::READ_LEADERSHIP, &[]).await?)
 }
 
+/// From tables of a version that knew of no pauses.
+pub(crate) async fn read_old(session: &Session) -> Result<Leadership, Failure> {
+    leadership_in(&session.query_one(statements::READ_OLD_LEADERSHIP, &[]).await?)
+}
+
 /// The leadership, if it is not that of `holder` under `epoch`. Who was fenced once is fenced for ever, so this may be
 /// read after the statement that was refused.
 pub(crate) async fn fence(session: &Session, epoch: Epoch, holder: &Holder) -> Result<Option<Leadership>, Failure> {
@@ -80,6 +85,22 @@ pub(crate) async fn vacate(
     let untold = write_history(session, close, None).await?;
     session.batch(statements::COMMIT).await?;
     Ok((StoreReply::Done, untold))
+}
+
+/// Taken or not, the leadership that this leaves behind is the answer.
+pub(crate) async fn set_pause(
+    session: &Session,
+    paused: bool,
+    seen: u64,
+    reason: &str,
+    at: Wall,
+) -> Result<StoreReply, Failure> {
+    // A number that does not fit comes after none that was ever taken.
+    if let Ok(number) = i64::try_from(seen.saturating_add(1)) {
+        let params: Params<'_> = &[&number, &paused, &text_out(reason), &at.as_millis()];
+        session.execute(statements::SET_PAUSE, params).await?;
+    }
+    Ok(StoreReply::Leadership(read(session).await?))
 }
 
 /// Closes one entry of the history and perhaps opens the next. The history is for people: what keeps it from being

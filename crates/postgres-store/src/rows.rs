@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use futures_util::future::try_join_all;
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, SignalRecord,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause, SignalRecord,
     SignalState, Wall,
 };
 use tokio_postgres::Row;
@@ -63,7 +63,19 @@ pub(crate) fn state_in(row: &Row, column: usize) -> Result<SignalState, Failure>
 }
 
 pub(crate) fn leadership_in(row: &Row) -> Result<Leadership, Failure> {
-    Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+    Ok(Leadership {
+        epoch: epoch_in(row, 0)?,
+        holder: holder_in(row, 1)?,
+        heartbeat_at: wall_in(row, 2)?,
+        paused: pause_in(row, 3)?,
+        pause_words: unsigned_in(row, 5)?,
+    })
+}
+
+/// From the instant in `column` and the reason after it.
+pub(crate) fn pause_in(row: &Row, column: usize) -> Result<Option<Pause>, Failure> {
+    let (since, reason): (Option<i64>, Option<String>) = (cell(row, column)?, cell(row, column + 1)?);
+    Ok(since.map(Wall::from_millis).zip(reason).map(|(since, reason)| Pause { reason, since }))
 }
 
 /// The outcome's kind and its detail.

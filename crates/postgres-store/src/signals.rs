@@ -5,7 +5,7 @@ use oncegate_protocol::call::{Resolution, Verdict};
 use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalRecord, SignalState, StoreReply, Wall};
 
 use crate::error::Failure;
-use crate::rows::{cell, fingerprint_in, records, resolution_out, state_in, text_out, unsigned_out};
+use crate::rows::{cell, fingerprint_in, pause_in, records, resolution_out, state_in, text_out, unsigned_out};
 use crate::session::{Params, Session};
 use crate::{leadership, statements};
 
@@ -30,7 +30,7 @@ pub(crate) async fn insert(session: &Session, signal: &Signal, at: Wall) -> Resu
 /// In one snapshot, when there is anything.
 pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply, Failure> {
     if !cell::<bool>(&session.query_one(statements::READ_WHETHER_OWED, &[]).await?, 0)? {
-        return Ok(StoreReply::Pending(Vec::new()));
+        return Ok(StoreReply::Pending { records: Vec::new(), paused: None });
     }
     session.ready(&[statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS]).await?;
     let up_to = i64::from(limit);
@@ -48,6 +48,7 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
         session.query(statements::READ_NEWEST, newest),
     )
     .await?;
+    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
     let (executing, in_doubt, received, quarantined) = try_join4(
         records(session, &executing),
         records(session, &in_doubt),
@@ -64,7 +65,8 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
     pending.extend(received);
     pending.extend(quarantined);
     pending.sort_by_key(by_arrival);
-    Ok(StoreReply::Pending(pending.into_iter().map(|(record, _)| record).collect()))
+    let records = pending.into_iter().map(|(record, _)| record).collect();
+    Ok(StoreReply::Pending { records, paused })
 }
 
 /// One signal with its attempts, in one snapshot.

@@ -111,6 +111,9 @@ async fn perform(session: &Session, call: &StoreCall) -> Result<Told, Failure> {
         StoreCall::Conclude { fingerprint, epoch, holder, verdict, at } => {
             signals::conclude(session, fingerprint, (*epoch, holder), verdict, *at).await?
         }
+        StoreCall::SetPause { paused, seen, reason, at } => {
+            leadership::set_pause(session, *paused, *seen, reason, *at).await?
+        }
         StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => {
             signals::resolve(session, fingerprint, *resolution, *attempts, reason, *at).await?
         }
@@ -131,6 +134,7 @@ const fn doing(call: &StoreCall) -> &'static str {
         StoreCall::RecordOutcome { .. } => "record an outcome",
         StoreCall::Conclude { .. } => "conclude on a signal",
         StoreCall::Resolve { .. } => "resolve a signal",
+        StoreCall::SetPause { .. } => "stop new orders or let them go on",
     }
 }
 
@@ -139,6 +143,8 @@ const fn adds_work(call: &StoreCall, reply: &StoreReply) -> bool {
     match call {
         StoreCall::Insert { .. } => matches!(reply, StoreReply::Stored { new: true, .. }),
         StoreCall::Resolve { .. } => matches!(reply, StoreReply::State(Some(SignalState::Received))),
+        // What waited may go on; and whoever leads is to know at once that it may not.
+        StoreCall::SetPause { .. } => true,
         StoreCall::ReadLeadership
         | StoreCall::OpenEpoch { .. }
         | StoreCall::Heartbeat { .. }

@@ -6,7 +6,10 @@
 
 #![allow(clippy::unwrap_used)] // To panic is to fail.
 
+pub mod lease;
+pub mod model;
 pub mod postgres_server;
+pub mod probes;
 pub mod words;
 
 pub use postgres_server::PostgresServer;

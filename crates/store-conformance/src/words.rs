@@ -85,6 +85,11 @@ pub fn resolve(n: u64, attempts: u32, resolution: Resolution) -> StoreCall {
     StoreCall::Resolve { fingerprint: fingerprint(n), resolution, attempts, reason: "looked".into(), at: AT }
 }
 
+/// An operator's word on new orders, who has seen so many words before it; its reason is its number.
+pub fn set_pause(paused: bool, seen: u64) -> StoreCall {
+    StoreCall::SetPause { paused, seen, reason: format!("word {}", seen.wrapping_add(1)), at: AT }
+}
+
 /// The broker has the order.
 pub fn accepted() -> Outcome {
     Outcome::Accepted(BrokerOrderId::new("b1"))
