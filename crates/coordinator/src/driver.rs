@@ -189,6 +189,10 @@ impl<M: Machine> Driver<M> {
             Question::Resolve { fingerprint, resolution, attempts, reason, answer } => {
                 Event::Resolve { request: number(answer), fingerprint, resolution, attempts, reason }
             }
+            Question::Leadership { answer } => Event::ReadLeadership { request: number(answer) },
+            Question::SetPause { paused, seen, reason, answer } => {
+                Event::SetPause { request: number(answer), paused, seen, reason }
+            }
             Question::StepDown { reason } => Event::StepDown { reason },
             Question::Ping { answer } => {
                 // An asker who has gone away no longer wants to know.

@@ -5,8 +5,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use oncegate_coordinator::{Clock, PeerAnswer};
-use oncegate_protocol::{Epoch, Fingerprint, LeaseReply, Notice, SignalState, StoreReply};
+use oncegate_coordinator::{Clock, Observer, PeerAnswer};
+use oncegate_protocol::record::Pause;
+use oncegate_protocol::{
+    CallId, Epoch, Event, Fingerprint, Leadership, LeaseReply, Notice, Reply, SignalState, StoreReply, Wall,
+};
 use support::{Port, START_MS, entry, holder, leadership, leased, run, tally, term};
 
 #[tokio::test(start_paused = true)]
@@ -149,6 +152,22 @@ async fn alerts_begin_and_end_in_the_picture_and_in_the_figures() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_is_shown_with_its_reason_until_it_is_over() {
+    let running = run();
+    running.pass(0.5).await;
+    let pause = Pause { reason: "maintenance".into(), since: Wall::from_millis(START_MS - 5_000) };
+    for paused in [Some(pause), None] {
+        let leadership = Leadership { paused: paused.clone(), ..leadership(3, Some("a"), START_MS) };
+        running.outside.tell(|told| told.store = Port::Says(StoreReply::Leadership(leadership)));
+        running.pass(1.0).await;
+        let shown = running.seen().paused.clone().map(|shown| (shown.reason, shown.since_ms));
+        assert_eq!(shown, paused.as_ref().map(|pause| (pause.reason.clone(), pause.since.as_millis())));
+        let active = running.alerts().contains(&("OncegatePaused".to_owned(), "warning".to_owned()));
+        assert_eq!((active, running.metrics.snapshot().cluster.paused), (paused.is_some(), paused.is_some()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn changes_of_leadership_are_counted_by_epochs_whoever_opens_them() {
     let running = run();
     running.pass(0.5).await;
@@ -175,11 +194,13 @@ async fn a_failover_lasts_from_the_last_sign_of_life_to_the_new_epoch() {
                 term(3, "b", START_MS - 60_000, Some((closed_at, "why"))),
             ]);
         });
-        // The election reads the leadership before it opens the next epoch.
-        let heard = StoreReply::Leadership(leadership(3, Some("b"), START_MS - 11_000));
-        let reply = oncegate_protocol::Reply::Store(Ok(heard));
-        let event = oncegate_protocol::Event::Replied { id: oncegate_protocol::CallId(1), reply };
-        oncegate_coordinator::Observer::hears(&mut running.metrics.clone(), running.clock.now(), &event);
+        // The election reads the leadership before it opens the next epoch; where the reply to that was lost, it then
+        // reads its own.
+        for read in [leadership(3, Some("b"), START_MS - 11_000), leadership(4, Some("a"), START_MS)] {
+            let reply = Reply::Store(Ok(StoreReply::Leadership(read)));
+            let event = Event::Replied { id: CallId(1), reply };
+            running.metrics.clone().hears(running.clock.now(), &event);
+        }
         running.outside.notice(Notice::BecameLeader { epoch: Epoch(4), holder: holder("a") });
         running.pass(1.5).await;
         let figures = running.metrics.snapshot().leadership;

@@ -17,8 +17,10 @@ const MAY_GROW_KIB: u64 = 4 * 1024;
 
 const REQUESTS: usize = 1_000;
 
-/// The kinds, each with what makes its `n`th request.
-fn kinds() -> Vec<(&'static str, fn(usize) -> Vec<u8>)> {
+/// What makes the `n`th request of a kind.
+type Make = fn(usize) -> Vec<u8>;
+
+fn kinds() -> Vec<(&'static str, Make)> {
     fn post(body: &[u8]) -> Vec<u8> {
         let token = format!("Bearer {SENDER}");
         request("POST", "/v1/signals", &[("content-type", "application/json"), ("authorization", &token)], body)
@@ -34,7 +36,8 @@ fn kinds() -> Vec<(&'static str, fn(usize) -> Vec<u8>)> {
         ("oversized", |n| post(format!("{{\"id\":{n},\"a\":\"{}\"}}", "x".repeat(64 * 1024 + n)).as_bytes())),
         ("oversized by its head", |n| {
             let head = "POST /v1/signals HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
-            format!("{head}\r\nauthorization: Bearer {SENDER}\r\ncontent-length: {}\r\n\r\n", 1_u64 << (21 + n % 30)).into()
+            format!("{head}\r\nauthorization: Bearer {SENDER}\r\ncontent-length: {}\r\n\r\n", 1_u64 << (21 + n % 30))
+                .into()
         }),
         ("duplicate key", |n| post(format!("{{\"id\":{n},\"quantity\":1,\"quantity\":5000}}").as_bytes())),
         ("duplicate key, escaped", |n| post(format!("{{\"id\":{n},\"a\":{{\"b\":1,\"\\u0062\":2}}}}").as_bytes())),
