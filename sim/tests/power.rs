@@ -28,7 +28,7 @@ const QUICK: [Mutant; 8] = [
 ];
 
 /// What needs two things to go wrong at the right moments, and the story in which they do.
-const RARE: [(Mutant, &str); 9] = [
+const RARE: [(Mutant, &str); 10] = [
     (Mutant::ClaimWithoutEpoch, "successor-stands-still"),
     (Mutant::EpochCheckedBeforeClaim, "successor-stands-still"),
     (Mutant::ClaimWithoutState, "claim-lands-again-later"),
@@ -38,6 +38,7 @@ const RARE: [(Mutant, &str); 9] = [
     (Mutant::LeaseFromReply, "late-renewal-reply"),
     (Mutant::CheckThenAct, "paused-before-the-claim"),
     (Mutant::OutcomeNotRetried, "outcome-write-lost"),
+    (Mutant::ClaimWithoutPause, "stopped-across-a-failover"),
 ];
 
 fn recorded(name: &str) -> Scenario {
