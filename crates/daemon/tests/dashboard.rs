@@ -86,7 +86,7 @@ fn is_healthy(address: &str) -> bool {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn a_failover_between_two_daemons_is_shown_within_2_s_without_reload() {
     let folder = tempfile::tempdir().unwrap();
     let first = Daemon::start(folder.path(), "host-a");
