@@ -17,7 +17,7 @@ use oncegate_store_conformance::words::*;
 /// Every row of every table of evidence, as one text.
 async fn every_row(client: &tokio_postgres::Client) -> String {
     let mut all = String::new();
-    for table in ["signals", "attempts", "leadership", "conclusions", "resolutions", "leadership_history"] {
+    for table in ["signals", "attempts", "leadership", "conclusions", "resolutions", "leadership_history", "pauses"] {
         all +=
             &text(client, &format!("SELECT coalesce(string_agg(t::text, ' ' ORDER BY t::text), '') FROM {table} AS t"))
                 .await;
@@ -35,6 +35,7 @@ async fn evidence_can_be_neither_deleted_nor_rewritten() {
     ask_all(&store, [conclude(1, 1, "a", Verdict::Quarantine("blind".into())), resolve(1, 1, Resolution::Resend)])
         .await;
     ask_all(&store, [nth(2, 1, 1, "a", Purpose::Execute), outcome(1, 2, "a", accepted())]).await;
+    ask_all(&store, [set_pause(true, 0), set_pause(false, 1)]).await;
     let client = psql(&config_in(&server, "evidence")).await;
     let rows = every_row(&client).await;
     for sql in [
@@ -60,11 +61,44 @@ async fn evidence_can_be_neither_deleted_nor_rewritten() {
         "DELETE FROM resolutions",
         "UPDATE resolutions SET reason = ''",
         "DELETE FROM leadership_history",
+        "DELETE FROM pauses",
+        "TRUNCATE pauses",
+        "UPDATE pauses SET paused = true",
     ] {
         let refused = client.batch_execute(sql).await;
         assert!(refused.is_err(), "{sql} was taken");
     }
     assert_eq!(every_row(&client).await, rows);
+}
+
+/// A claim that looked before an operator's word commits before it, or not at all: nothing is begun after "stopped" was
+/// confirmed.
+#[tokio::test]
+#[ignore = "needs postgresql"]
+async fn a_pause_waits_for_claims_under_way_and_stops_those_after_it() {
+    let server = PostgresServer::start(&[]).await;
+    let config = config_in(&server, "pauses");
+    let store = new_store(&server, "pauses").await;
+    ask_all(&store, [insert(1), insert(2), open_epoch(0, "a")]).await;
+    let client = psql(&config).await;
+    client.batch_execute("BEGIN").await.unwrap();
+    let sql =
+        "INSERT INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at)
+               VALUES ($1, 0, 1, 0, encode($1, 'hex'), 1, $2, 'execute', 0)";
+    let (first, leader) = (fingerprint(1), holder("a"));
+    assert_eq!(client.execute(sql, &[&first.as_bytes().as_slice(), &leader.as_str()]).await.unwrap(), 1);
+    let committing = async {
+        let other = psql(&config).await;
+        while text(&other, "SELECT count(*) FROM pg_locks WHERE NOT granted").await == "0" {}
+        client.batch_execute("COMMIT").await.unwrap();
+    };
+    let (paused, ()) = tokio::join!(ask(&store, set_pause(true, 0)), committing);
+    let StoreReply::Leadership(leadership) = paused else { panic!("{paused:?}") };
+    assert_eq!((leadership.paused.is_some(), leadership.pause_words), (true, 1));
+    assert!(matches!(ask(&store, execute(2, 1, "a")).await, StoreReply::Paused(_)));
+    let second = fingerprint(2);
+    let slip = client.execute(sql, &[&second.as_bytes().as_slice(), &leader.as_str()]).await;
+    assert_eq!(slip.unwrap(), 0, "not at the prompt either");
 }
 
 /// However a row is offered: it is passed over, not refused, so that there is no other way in.
