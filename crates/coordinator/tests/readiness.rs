@@ -13,7 +13,7 @@ use oncegate_protocol::{
     Capabilities, ClientOrderId, Command, Event, IdentityRule, InstanceId, LeaseCall, LeaseReply, Machine, Mono, Node,
     NodeConfig, Now, Order, Outcome, PortError, StoreCall, StoreReply, Timing,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 /// A world in which no time passes and nobody answers.
 struct Silence;
@@ -60,7 +60,19 @@ impl Broker for Always {
 /// One that comes and goes.
 struct Comes {
     always: Always,
-    there: watch::Receiver<bool>,
+    there: Mutex<bool>,
+    changed: Notify,
+}
+
+impl Comes {
+    fn new(there: bool) -> Arc<Self> {
+        Arc::new(Self { always: Always(Capabilities::blind()), there: Mutex::new(there), changed: Notify::new() })
+    }
+
+    fn tell(&self, there: bool) {
+        *self.there.lock().unwrap() = there;
+        self.changed.notify_waiters();
+    }
 }
 
 impl Broker for Comes {
@@ -77,12 +89,14 @@ impl Broker for Comes {
     }
 
     fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
-        let mut there = self.there.clone();
         Box::pin(async move {
-            let now = there.wait_for(|now| *now != was).await.map(|now| *now);
-            match now {
-                Ok(now) => now,
-                Err(_) => std::future::pending().await,
+            loop {
+                let changed = self.changed.notified();
+                let now = *self.there.lock().unwrap();
+                if now != was {
+                    return now;
+                }
+                changed.await;
             }
         })
     }
@@ -121,12 +135,12 @@ fn driver(broker: Arc<dyn Broker>) -> (Driver<Hears>, oncegate_coordinator::Hand
 
 #[tokio::test]
 async fn each_change_is_heard_once() {
-    let (tell, there) = watch::channel(true);
-    let (driver, handle, mut heard) = driver(Arc::new(Comes { always: Always(Capabilities::blind()), there }));
+    let comes = Comes::new(true);
+    let (driver, handle, mut heard) = driver(Arc::<Comes>::clone(&comes));
     let script = async {
         assert_eq!(heard.recv().await, Some(Event::Tick));
         for ready in [false, true, false] {
-            tell.send(ready).unwrap();
+            comes.tell(ready);
             assert_eq!(heard.recv().await, Some(Event::BrokerReady(ready)));
         }
         handle.shut_down().await;
@@ -137,8 +151,7 @@ async fn each_change_is_heard_once() {
 
 #[tokio::test]
 async fn who_is_not_there_at_the_start_is_heard_of_before_anything_is_answered() {
-    let (_tell, there) = watch::channel(false);
-    let (driver, handle, mut heard) = driver(Arc::new(Comes { always: Always(Capabilities::blind()), there }));
+    let (driver, handle, mut heard) = driver(Comes::new(false));
     let script = async {
         assert_eq!(heard.recv().await, Some(Event::Tick));
         assert_eq!(heard.recv().await, Some(Event::BrokerReady(false)));
