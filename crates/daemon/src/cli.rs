@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use oncegate_http_broker::PaperKind;
 use oncegate_protocol::SignalState;
 
-use crate::{Exit, client, migrate, serve};
+use crate::{Exit, client, migrate, paper, serve};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -74,6 +75,29 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// Play a broker in a process of its own, for drills and for trying the http broker. It places nothing anywhere.
+    ///
+    /// It keeps its orders in memory, and writes each that it executes as a line of JSON to a book that you can judge by:
+    /// two lines with one fingerprint and leg are an order executed twice.
+    #[command(after_long_help = "\
+Kinds:
+  deduplicates  a repeated client order id is absorbed, and orders can be looked up
+  looks-up      a repeated id is a second order; orders can be looked up
+  blind         a repeated id is a second order, and nothing can be looked up
+
+Example:
+  oncegate paper-broker --listen 127.0.0.1:7421 --kind looks-up --book orders.jsonl")]
+    PaperBroker {
+        /// Where.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7421")]
+        listen: String,
+        /// How well it behaves.
+        #[arg(long, default_value = "deduplicates", value_parser = paper_kind)]
+        kind: PaperKind,
+        /// Write what it executes to this file, after what is there.
+        #[arg(long, value_name = "FILE")]
+        book: Option<PathBuf>,
+    },
     /// Print what makes a shell complete these commands.
     #[command(after_long_help = "\
 Examples:
@@ -85,6 +109,11 @@ Examples:
     },
     #[command(flatten)]
     Ask(Remotely),
+}
+
+fn paper_kind(name: &str) -> Result<PaperKind, String> {
+    let known = || PaperKind::ALL.map(PaperKind::name).join(", ");
+    PaperKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| format!("it is one of {}", known()))
 }
 
 /// Which config.
@@ -372,6 +401,7 @@ pub fn run(args: Args) -> Exit {
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::Config(ConfigCommand::Check { file, without_secrets }) => config::check(&file, !without_secrets),
         Command::Migrate { config, dry_run } => migrate::run(&config, dry_run),
+        Command::PaperBroker { listen, kind, book } => paper::run(&listen, kind, book.as_deref()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "oncegate", &mut std::io::stdout());
             Exit::Done

@@ -4,7 +4,7 @@
 //! outermost layer, the only one that knows of signals, environment, files of configuration and standard output.
 //!
 //! Reading order: [`cli`] is what can be typed; [`config`] what a file may say; [`serve`] the daemon; [`client`] the
-//! commands that ask one over HTTP; [`migrate`] brings an old store up to date; [`log`], [`notify`] and [`tls`] are how
+//! commands that ask one over HTTP; [`migrate`] brings an old store up to date; [`paper`] plays a broker; [`log`], [`notify`] and [`tls`] are how
 //! it speaks to people, to the service manager and to servers that want encryption.
 
 mod calendar;
@@ -14,6 +14,7 @@ pub mod config;
 pub mod log;
 pub mod migrate;
 pub mod notify;
+pub mod paper;
 pub mod serve;
 pub mod tls;
 

@@ -138,7 +138,7 @@ fn the_unit_gives_the_daemon_time_to_step_down_and_restarts_what_a_restart_can_m
 }
 
 #[test]
-#[ignore = "needs systemd-analyze"]
+#[ignore = "needs systemd-analyze: cargo xtask test"]
 fn systemd_takes_the_unit_and_finds_it_well_shut_in() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("oncegate.service");

@@ -315,6 +315,10 @@ impl Broker for EngineDesk {
     fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
         Box::pin(self.look_up_order(id))
     }
+
+    fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
+        Box::pin(self.attendance_changed(was))
+    }
 }
 
 fn misplaced(detail: &str) -> DeskError {

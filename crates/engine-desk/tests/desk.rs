@@ -3,7 +3,9 @@
 
 mod support;
 
-use oncegate_coordinator::{Broker, Clock};
+use std::sync::Arc;
+
+use oncegate_coordinator::{Broker, Clock, Measured, Metrics};
 use oncegate_engine_desk::DeskError;
 use oncegate_engine_desk::wire::{Finished, Report, Task};
 use oncegate_protocol::broker::LookupAnswer;
@@ -285,9 +287,12 @@ async fn names_of_another_life_begin_nothing() {
 async fn a_desk_is_attended_while_an_engine_asks_and_a_while_after() {
     let f = Fixture::new();
     assert!(!f.desk.is_attended());
-    let (attended, _) = tokio::join!(f.desk.attendance_changed(false), f.desk.work(SECOND * 20));
+    // As the daemon has it: measured, and still heard.
+    let metrics = Metrics::new(f.clock.clone(), "n", "0", "oncegate");
+    assert!(!Measured::new(Arc::new(f.desk.clone()), metrics).readiness(true).await, "nobody was there yet");
+    let (attended, _) = tokio::join!(f.desk.readiness(false), f.desk.work(SECOND * 20));
     assert!(attended);
     let since = f.clock.now().mono;
-    assert!(!f.desk.attendance_changed(true).await);
+    assert!(!f.desk.readiness(true).await);
     assert_eq!(f.clock.now().mono.since(since), SECOND * 8, "twice the time that an order may take");
 }

@@ -38,7 +38,7 @@ fn overview() -> Overview {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn what_a_node_tells_is_shown_and_what_an_operator_says_reaches_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut plan = Plan { broker: Mute::new(), ..Plan::with_tokens() };

@@ -12,8 +12,8 @@ const MOST_PEERS: usize = 8;
 /// How to reach a database. [`PostgresConfig::new`] fills in what most leave as it is.
 #[derive(Clone)]
 pub struct PostgresConfig {
-    /// The servers, each `host:port`: the primary and those that may become it, tried in this order. Servers that are
-    /// in recovery are passed over.
+    /// The servers, each `host:port`: the primary and those that may become it, tried in turn, the one
+    /// that answered last first. Servers that are in recovery are passed over.
     pub peers: Vec<String>,
     /// The role.
     pub user: String,

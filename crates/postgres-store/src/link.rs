@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 
 use futures_util::FutureExt;
@@ -52,12 +53,15 @@ pub(crate) async fn drive<T>(bytes: &mut Bytes, call: impl Future<Output = T>) -
 
 impl Link {
     /// Opens a link to the first peer that will do, with a session set up for `access`. Notifications go to `news`,
-    /// if it is given.
+    /// if it is given. `first` is where to begin, and remembers which peer did.
     ///
     /// # Errors
-    /// [`PgError::NotConnected`] and [`PgError::NotDurable`]. Dropping it closes what was opened.
+    /// [`PgError::NotConnected`] and [`PgError::NotDurable`]. Dropping it closes what was opened, and the next one
+    /// begins with the peer after the one that kept this waiting: else a caller with less patience than this would
+    /// never come to the second.
     pub(crate) fn open<'a>(
         config: &'a PostgresConfig,
+        first: &'a AtomicUsize,
         access: Access,
         connect: &'a dyn Connect,
         clock: &'a dyn Clock,
@@ -65,11 +69,17 @@ impl Link {
     ) -> BoxFuture<'a, Result<Self, PgError>> {
         Box::pin(async move {
             let mut seen = Vec::new();
-            for peer in &config.peers {
+            for _ in &config.peers {
+                let number = first.load(Ordering::Relaxed) % config.peers.len();
+                first.store(number + 1, Ordering::Relaxed);
+                let peer = &config.peers[number];
                 let deadline = clock.now().mono.plus(config.connect_timeout);
                 let opening = Self::open_to(peer, config, access, connect, clock, news.clone());
                 match until(clock, deadline, opening).await {
-                    Some(Ok(link)) => return Ok(link),
+                    Some(Ok(link)) => {
+                        first.store(number, Ordering::Relaxed);
+                        return Ok(link);
+                    }
                     Some(Err(Unfit::Lossy(why))) => return Err(PgError::NotDurable { place: config.place(), why }),
                     Some(Err(Unfit::Other(why))) => seen.push(format!("{peer}: {why}")),
                     None => seen.push(format!("{peer}: no connection within {:?}", config.connect_timeout)),

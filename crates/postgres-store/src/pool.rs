@@ -4,6 +4,7 @@
 //! that fails, or that is dropped halfway, takes its connection with it. When it looks as if the server or the way to
 //! it were the cause, the idle ones are not believed either: one call finds out, not each.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect};
@@ -19,6 +20,8 @@ pub(crate) struct Pool {
     pub(crate) access: Access,
     pub(crate) connect: Arc<dyn Connect>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Which peer to begin with.
+    pub(crate) first: AtomicUsize,
     room: Semaphore,
     idle: Mutex<Idle>,
 }
@@ -49,7 +52,7 @@ impl Pool {
     ) -> Result<Self, PgError> {
         config.validate()?;
         let room = Semaphore::new(config.connections);
-        Ok(Self { config, access, connect, clock, room, idle: Mutex::default() })
+        Ok(Self { config, access, connect, clock, first: AtomicUsize::new(0), room, idle: Mutex::default() })
     }
 
     /// Performs one call on a connection. Dropped halfway it closes the connection.
@@ -89,7 +92,7 @@ impl Pool {
             (link, idle.generation)
         };
         if link.is_none() {
-            link = Some(Link::open(&self.config, self.access, &*self.connect, &*self.clock, None).await?);
+            link = Some(Link::open(&self.config, &self.first, self.access, &*self.connect, &*self.clock, None).await?);
         }
         Ok(Lent { pool: self, link, generation, _room: room })
     }
@@ -105,7 +108,7 @@ impl Pool {
         }
         // All may be in use, or there may be no server; either way the next call sees to itself.
         let Ok(_room) = self.room.try_acquire() else { return };
-        let opened = Link::open(&self.config, self.access, &*self.connect, &*self.clock, None).await;
+        let opened = Link::open(&self.config, &self.first, self.access, &*self.connect, &*self.clock, None).await;
         if let Ok(link) = opened {
             lock(&self.idle).links.push(link);
         }
@@ -140,4 +143,37 @@ impl Drop for Lent<'_> {
 /// Nothing here panics with a lock held, and what the locks guard is whole at all times.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oncegate_coordinator::timeout::until;
+    use oncegate_coordinator::{SystemClock, TcpConnect};
+    use oncegate_store_conformance::PostgresServer;
+    use oncegate_store_conformance::postgres_server::{DATABASE, USER};
+
+    use super::*;
+
+    /// The first peer takes connections and never says a word, and who asks has less patience than opening has.
+    #[tokio::test]
+    #[ignore = "needs postgresql"]
+    async fn a_peer_that_is_silent_keeps_nobody_from_the_next() {
+        let server = PostgresServer::start(&[]).await;
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = PostgresConfig::new(silent.local_addr().unwrap().to_string(), USER, DATABASE);
+        config.peers.push(server.peer.clone());
+        config.connect_timeout = Duration::from_secs(60);
+        let pool = Pool::new(config, Access::Writes, Arc::new(TcpConnect), Arc::new(SystemClock)).unwrap();
+        let clock = SystemClock;
+        let ask = async |patience: Duration| {
+            let asking = pool.run("ask", |session| Box::pin(async move { session.text_row("SELECT 1").await }));
+            until(&clock, clock.now().mono.plus(patience), asking).await
+        };
+        assert!(ask(Duration::from_millis(200)).await.is_none(), "it answered");
+        for _ in 0..2 {
+            ask(Duration::from_secs(10)).await.expect("the second peer is asked next, and then first").unwrap();
+        }
+    }
 }

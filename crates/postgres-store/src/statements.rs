@@ -165,3 +165,79 @@ WHERE id = 1 AND holder = $1 AND expires_at > clock_timestamp()";
 pub(crate) const RELEASE_LEASE: &str = "\
 UPDATE lease SET holder = NULL, expires_at = '-infinity'
 WHERE id = 1 AND holder = $1 AND expires_at > clock_timestamp()";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use oncegate_coordinator::{SystemClock, TcpConnect};
+    use oncegate_store_conformance::PostgresServer;
+    use oncegate_store_conformance::postgres_server::{DATABASE, USER};
+
+    use super::*;
+    use crate::link::Access;
+    use crate::pool::Pool;
+    use crate::{PostgresConfig, schema};
+
+    /// Each with how many parameters it has.
+    const HOT: [(&str, usize); 27] = [
+        (READ_LEADERSHIP, 0),
+        (READ_PAUSE, 0),
+        (SET_PAUSE, 4),
+        (OPEN_EPOCH, 3),
+        (HEARTBEAT, 3),
+        (VACATE, 2),
+        (OPEN_HISTORY, 3),
+        (CLOSE_HISTORY, 3),
+        (READ_STATE, 1),
+        (LOCK_SIGNAL, 1),
+        (READ_STATE_AND_DIGEST, 1),
+        (INSERT_SIGNAL, 5),
+        (READ_SIGNAL, 1),
+        (READ_OLDEST, 2),
+        (READ_NEWEST, 3),
+        (READ_NEWEST_OF_ALL, 2),
+        (READ_WHETHER_OWED, 0),
+        (READ_ATTEMPTS, 1),
+        (CLAIM, 8),
+        (WRITE_OUTCOME, 7),
+        (WRITE_STATE, 2),
+        (CONCLUDE, 5),
+        (RECORD_CONCLUSION, 6),
+        (RESOLVE, 3),
+        (ANSWER_FOR, 1),
+        (RECORD_RESOLUTION, 5),
+        (READ_DECISIONS, 1),
+    ];
+
+    /// Tables of one row may be walked.
+    #[tokio::test]
+    #[ignore = "needs postgresql"]
+    async fn no_statement_has_to_walk_a_table() {
+        let server = PostgresServer::start(&[]).await;
+        let config = PostgresConfig::new(&server.peer, USER, DATABASE);
+        schema::migrate(&config, &TcpConnect, &SystemClock).await.unwrap();
+        let pool = Pool::new(config, Access::Writes, Arc::new(TcpConnect), Arc::new(SystemClock)).unwrap();
+        let explain = pool.run("explain", |session| {
+            Box::pin(async move {
+                // Whoever still walks has no other way.
+                session.batch("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await?;
+                for (sql, parameters) in HOT {
+                    session.batch(&format!("DEALLOCATE ALL; PREPARE hot AS {sql}")).await?;
+                    let nulls = vec!["NULL"; parameters].join(", ");
+                    let call = if parameters == 0 { String::new() } else { format!("({nulls})") };
+                    let plan = session.text_row(&format!("EXPLAIN (FORMAT JSON) EXECUTE hot{call}")).await?;
+                    let plan = plan[0].clone().unwrap_or_default();
+                    for table in ["signals", "attempts", "conclusions", "resolutions", "leadership_history", "pauses"] {
+                        let walks = plan.split("\"Seq Scan\"").skip(1).any(|node| {
+                            node.split("\"Relation Name\": \"").nth(1).is_some_and(|name| name.starts_with(table))
+                        });
+                        assert!(!walks, "{sql}\nwalks {table}: {plan}");
+                    }
+                }
+                Ok(())
+            })
+        });
+        explain.await.unwrap();
+    }
+}

@@ -22,6 +22,9 @@ const MIGRATIONS: [&str; 5] = [
 /// The version that this program writes and reads.
 pub const NEWEST: i64 = MIGRATIONS.len() as i64;
 
+/// The first version that knows whether operators have stopped new orders.
+pub(crate) const PAUSES_SINCE: i64 = 4;
+
 /// What each migration after `version` is for, in the words of its first line, by its number.
 pub fn migrations_after(version: i64) -> Vec<(i64, &'static str)> {
     let first_line = |migration: &'static str| migration.lines().next().unwrap_or_default().trim_start_matches("-- ");
@@ -120,6 +123,7 @@ mod tests {
         let db = Db::open(&path).unwrap();
         let leadership = db.leadership().unwrap();
         assert_eq!((leadership.epoch, leadership.holder), (Epoch(7), Some(Holder::new("a:0:1"))));
+        assert_eq!((leadership.paused, leadership.pause_words), (None, 0));
         let states: Vec<_> = db.signals().unwrap().iter().map(|s| (s.state, s.attempts.len())).collect();
         assert_eq!(states, [(SignalState::Executed, 0), (SignalState::Executing, 1)]);
         let history = db.history().unwrap();

@@ -78,6 +78,11 @@ impl PostgresServer {
         self.process.id()
     }
 
+    /// Another program of its version, by name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// The folder of the cluster, for certificates and logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()

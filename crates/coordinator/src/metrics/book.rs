@@ -244,6 +244,8 @@ impl Book {
             Notice::InDoubt { .. } => self.in_doubt += 1,
             // The store says whether orders are stopped now; how often is of no interest.
             Notice::Paused { .. } | Notice::Resumed => {}
+            // What waits meanwhile shows as signals that grow old.
+            Notice::BrokerNotReady | Notice::BrokerReady => {}
             Notice::Settled { state, .. } => *self.settled.entry(state.name()).or_default() += 1,
         }
     }

@@ -43,7 +43,7 @@ fn marked(browser: &Browser) -> bool {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn the_leader_is_shown_and_a_forced_failover_within_2_s_without_reload() {
     let node = Node::start(calm(), page(&[]), history());
     let browser = Browser::start();
@@ -68,7 +68,7 @@ fn the_leader_is_shown_and_a_forced_failover_within_2_s_without_reload() {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn hostile_text_is_shown_and_never_run() {
     let mut overview = alarming();
     overview.instance = HOSTILE.into();
@@ -97,7 +97,7 @@ fn hostile_text_is_shown_and_never_run() {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn a_quarantined_signal_is_resolved_with_a_reason_and_the_attempts_that_were_seen() {
     let quarantined = signal(7, "quarantined", json!({ "id": "S7", "symbol": "NIFTY" }));
     let fingerprint = quarantined["fingerprint"].as_str().unwrap().to_owned();
@@ -150,7 +150,7 @@ fn a_quarantined_signal_is_resolved_with_a_reason_and_the_attempts_that_were_see
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn a_lost_connection_is_never_all_is_well_and_comes_back_by_itself() {
     let node = Node::start(calm(), page(&[]), history());
     let browser = Browser::start();
@@ -167,7 +167,7 @@ fn a_lost_connection_is_never_all_is_well_and_comes_back_by_itself() {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn a_token_is_asked_for_when_reading_needs_one_and_kept_for_the_tab() {
     let node = Node::start(calm(), page(&[]), history());
     node.change(|scene| scene.guarded = true);
@@ -189,7 +189,7 @@ fn a_token_is_asked_for_when_reading_needs_one_and_kept_for_the_tab() {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn pause_and_step_down_ask_for_a_reason_and_the_keyboard_suffices() {
     let node = Node::start(calm(), page(&[]), history());
     let browser = Browser::start();
@@ -226,7 +226,7 @@ fn pause_and_step_down_ask_for_a_reason_and_the_keyboard_suffices() {
 }
 
 #[test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium: cargo xtask test"]
 fn every_width_is_readable_and_pictures_are_kept() {
     let signals = page(&[
         signal(3, "in_doubt", json!({ "id": "S3", "symbol": "NIFTY24DEC24500CE", "quantity": 50 })),

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use oncegate_coordinator::SystemClock;
 use oncegate_http_broker::{Ask, OrderAnswer, PaperBroker, Reply, serve};
-use oncegate_protocol::{BrokerOrderId, Capabilities, ClientOrderId, DedupScope, Lookup};
-use std::time::Duration;
+use oncegate_protocol::{BrokerOrderId, ClientOrderId};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -19,15 +18,6 @@ pub(crate) enum Kind {
     LookUpOnly,
     /// A repeated order is a second order, and nobody can ask.
     Blind,
-}
-
-impl Kind {
-    pub(crate) fn capabilities(self) -> Capabilities {
-        let flight = Duration::from_millis(300);
-        let dedup = if self == Self::Deduplicates { DedupScope::Forever } else { DedupScope::Never };
-        let lookup = if self == Self::Blind { Lookup::None } else { Lookup::ByClientOrderId { visible_after: flight } };
-        Capabilities { dedup, lookup, longest_flight: flight, ..Capabilities::blind() }
-    }
 }
 
 pub(crate) struct TestBroker {
