@@ -176,6 +176,8 @@ fn tokens_are_asked_for_by_role_and_never_shown() {
     assert_eq!(daemon.http("POST", "/v1/signals", None, Some(SIGNAL)).0, 401);
     assert_eq!(daemon.http("POST", "/v1/signals", Some("hunter2-wrong-hunter2"), Some(SIGNAL)).0, 401);
     assert_eq!(daemon.http("POST", "/v1/signals", Some(ENGINE), Some(SIGNAL)).0, 202);
+    // Who does not lead has nothing to step down from.
+    daemon.until("/coordinator/leader", |seen| seen["is_leader"] == true);
     let word = ["step-down", "--reason", "drill"];
     let nobody = daemon.ask(folder.path(), &word);
     assert_eq!(nobody.code, 1);
