@@ -176,6 +176,8 @@ fn tokens_are_asked_for_by_role_and_never_shown() {
     assert_eq!(daemon.http("POST", "/v1/signals", None, Some(SIGNAL)).0, 401);
     assert_eq!(daemon.http("POST", "/v1/signals", Some("hunter2-wrong-hunter2"), Some(SIGNAL)).0, 401);
     assert_eq!(daemon.http("POST", "/v1/signals", Some(ENGINE), Some(SIGNAL)).0, 202);
+    // Who does not lead has nothing to step down from.
+    daemon.until("/coordinator/leader", |seen| seen["is_leader"] == true);
     let word = ["step-down", "--reason", "drill"];
     let nobody = daemon.ask(folder.path(), &word);
     assert_eq!(nobody.code, 1);
@@ -337,4 +339,49 @@ fn an_operators_word_on_a_quarantined_signal_is_taken_once() {
     let shown = daemon.ask(folder.path(), &["show", &fingerprint]);
     assert!(shown.out.contains("an operator") && shown.out.contains("order 4711 in its book"), "{}", shown.out);
     assert_eq!(daemon.end("TERM").code, Some(0));
+}
+
+#[test]
+fn while_paused_signals_are_taken_in_and_none_is_sent() {
+    let folder = folder("");
+    let daemon = Daemon::start(folder.path());
+    daemon.until("/coordinator/leader", |seen| seen["is_leader"] == true);
+    let paused = daemon.ask(folder.path(), &["pause", "--reason", "maintenance"]);
+    assert_eq!(paused.code, 0, "{}", paused.err);
+    let (status, first) = daemon.http("POST", "/v1/signals", None, Some(SIGNAL));
+    assert_eq!(status, 202, "{first}");
+    let path = format!("/v1/signals/{}", first["fingerprint"].as_str().unwrap());
+    daemon.until("/v1/overview", |seen| {
+        seen["paused"]["reason"] == "maintenance" && seen["signals_by_state"]["received"] == 1
+    });
+    assert!(daemon.ask(folder.path(), &["status"]).out.contains("PAUSED"));
+    assert_eq!(daemon.http("GET", &path, None, None).1["state"], "received");
+    let resumed = daemon.ask(folder.path(), &["resume", "--reason", "over"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    daemon.until(&path, |signal| signal["state"] == "executed");
+    assert_eq!(daemon.end("TERM").code, Some(0));
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls_to_who_trusts_it() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let folder = folder("[listen]\ntls_certificate = \"node.pem\"\ntls_key = \"node.key\"\n");
+    std::fs::write(folder.path().join("node.pem"), made.cert.pem()).unwrap();
+    let key = folder.path().join("node.key");
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let daemon = Daemon::start(folder.path());
+    let url = daemon.url.replace("127.0.0.1", "localhost");
+    assert!(url.starts_with("https://"), "{url}");
+    let trusting = oncegate(folder.path(), &["leader", "--url", &url, "--ca-file", "node.pem"]);
+    assert_eq!(trusting.code, 0, "{}", trusting.err);
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    std::fs::write(folder.path().join("other.pem"), other.cert.pem()).unwrap();
+    let stranger = oncegate(folder.path(), &["leader", "--url", &url, "--ca-file", "other.pem"]);
+    assert_eq!(stranger.code, 3, "{}", stranger.err);
+    let plain = oncegate(folder.path(), &["leader", "--url", &url.replace("https", "http")]);
+    assert_eq!(plain.code, 3, "{}", plain.err);
+    daemon.signal("HUP");
+    let end = daemon.end("TERM");
+    assert_eq!(end.code, Some(0), "{}", end.err);
 }

@@ -16,7 +16,7 @@ use crate::config::secret::Source;
 const SERVING: [&str; 3] = ["oncegate-store", "oncegate-lease", "oncegate-ledger"];
 
 /// A panic is told in the log, and one in a thread that serves a port ends the process: the loop would go on with a port
-/// that only fails, and keep the lease for as long as it can. Panics of tasks end it by [`outcome`]; those of routes are
+/// that only fails, and keep the lease for as long as it can. Panics of tasks end it by [`Task::ended`]; those of routes are
 /// caught by the server, and harm nobody else.
 pub(super) fn panics_end_the_process() {
     std::panic::set_hook(Box::new(|panic| {

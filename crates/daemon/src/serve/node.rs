@@ -41,7 +41,9 @@ pub(super) async fn run(
     let metrics = Metrics::new(Arc::clone(&clock), &settings.instance, version, lease_name(config));
 
     let boot_nonce = entropy::boot_nonce().map_err(|error| Failure::Broken(format!("no entropy: {error}")))?;
-    let Stores { of_loop, of_watch, ledger } = parts::stores(config, origin, &settings, &clock).await?;
+    let Stores { of_loop, of_watch, ledger, history_failures } =
+        parts::stores(config, origin, &settings, &clock).await?;
+    metrics.count_history_failures(history_failures);
     let lease = parts::lease(config, origin, &settings, &clock).await?;
     let store: Arc<dyn SignalStore> = Arc::new(Measured::new(of_loop, metrics.clone()));
     let Orders { broker, desk } = parts::orders(config, origin, &settings, &clock, boot_nonce, &store)?;

@@ -125,6 +125,8 @@ pub(super) struct Stores {
     pub(super) of_watch: Arc<dyn SignalStore>,
     /// As people read it.
     pub(super) ledger: Arc<dyn Ledger>,
+    /// How often the loop's own could not write the history of leaderships.
+    pub(super) history_failures: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// Opens the store.
@@ -139,13 +141,19 @@ pub(super) async fn stores(
             let path = sqlite_path(config, origin);
             let store = || SqliteStore::open_existing(&path, Arc::clone(clock)).map_err(of_sqlite(origin));
             let ledger = SqliteLedger::open(&path).map_err(of_sqlite(origin))?;
-            Ok(Stores { of_loop: Arc::new(store()?), of_watch: Arc::new(store()?), ledger: Arc::new(ledger) })
+            let of_loop = Arc::new(store()?);
+            let counted = Arc::clone(&of_loop);
+            let history_failures = Box::new(move || counted.history_failures());
+            Ok(Stores { of_loop, of_watch: Arc::new(store()?), ledger: Arc::new(ledger), history_failures })
         }
         Some(postgres) => {
             let store = PostgresStore::open(postgres.clone(), Arc::new(TcpConnect), Arc::clone(clock)).await;
             // It has a connection for each call, and others for people.
             let store = Arc::new(store.map_err(of_postgres)?);
-            Ok(Stores { of_loop: Arc::clone(&store) as _, of_watch: Arc::clone(&store) as _, ledger: store })
+            let counted = Arc::clone(&store);
+            let history_failures = Box::new(move || counted.history_failures());
+            let (of_loop, of_watch) = (Arc::clone(&store), Arc::clone(&store));
+            Ok(Stores { of_loop, of_watch, ledger: store, history_failures })
         }
     }
 }
