@@ -146,6 +146,25 @@ async fn an_engine_that_outlives_its_daemon_tells_the_next_one() {
     assert_eq!(broker.orders(), 1);
 }
 
+#[tokio::test]
+#[ignore = "needs python3: cargo xtask test"]
+async fn without_an_engine_a_signal_waits_unclaimed() {
+    let (folder, broker) = (folder(), TestBroker::start(Kind::Blind).await);
+    let daemon = Daemon::start(folder.path(), &Daemon::configure(folder.path(), Kind::Blind)).await;
+    let fingerprint = daemon.submit(&signal());
+    // Longer than a claim that nobody takes needs to be given up.
+    let until = SystemClock.now().mono.plus(Duration::from_millis(2_500));
+    while SystemClock.now().mono < until {
+        let waiting = daemon.signal(&fingerprint).expect("the daemon answers");
+        assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("received"), &json!([])), "{waiting}");
+        SystemClock.sleep_until(SystemClock.now().mono.plus(Duration::from_millis(50))).await;
+    }
+    let _engine = Engine::example(&daemon, &broker);
+    let executed = reaches(&daemon, &fingerprint, &["executed"], "an engine comes").await;
+    assert_eq!(executed["attempts"].as_array().unwrap().len(), 1, "{executed}");
+    assert_eq!(broker.orders(), 1);
+}
+
 #[test]
 #[ignore = "needs python3: cargo xtask test"]
 fn the_python_client_passes_its_own_tests() {
