@@ -16,7 +16,7 @@ use crate::error::DbError;
 use crate::rows::{attempts, epoch_in, fingerprint_in, holder_in, state_in, unsigned, wall_in};
 use crate::store::ended;
 use crate::worker::Worker;
-use crate::{leadership, schema, statements};
+use crate::{schema, statements};
 
 /// The most that is read at a time, whatever is asked for.
 pub const MOST: u32 = 1_000;
@@ -25,8 +25,6 @@ pub const MOST: u32 = 1_000;
 pub struct SqliteLedger {
     worker: Worker<Connection>,
     place: String,
-    /// As it was when it was opened.
-    version: i64,
 }
 
 impl SqliteLedger {
@@ -44,7 +42,7 @@ impl SqliteLedger {
         }
         let worker = Worker::start("oncegate-ledger", connection)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;
-        Ok(Self { worker, place, version: found })
+        Ok(Self { worker, place })
     }
 
     /// Who leads, by the store.
@@ -52,19 +50,9 @@ impl SqliteLedger {
     /// # Errors
     /// The store could not be read.
     pub async fn leadership(&self) -> Result<Leadership, PortError> {
-        let knows_pauses = self.version >= schema::PAUSES_SINCE;
-        self.read("read the leadership", move |connection| {
-            if knows_pauses {
-                return leadership::read(connection);
-            }
+        self.read("read the leadership", |connection| {
             connection.prepare_cached(statements::READ_WHO_LEADS)?.query_row([], |row| {
-                Ok(Leadership {
-                    epoch: epoch_in(row, 0)?,
-                    holder: holder_in(row, 1)?,
-                    heartbeat_at: wall_in(row, 2)?,
-                    paused: None,
-                    pause_words: 0,
-                })
+                Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
             })
         })
         .await
