@@ -119,6 +119,7 @@ impl<M: Machine> Driver<M> {
         let mut calls = FuturesUnordered::new();
         let mut released = self.released();
         let mut changed = self.changed();
+        let mut readiness = self.readiness(true);
         let mut timer = Timer::default();
         let mut event = Event::Tick;
         loop {
@@ -154,6 +155,10 @@ impl<M: Machine> Driver<M> {
                     changed = self.changed();
                     Event::StoreChanged
                 }
+                ready = &mut readiness => {
+                    readiness = self.readiness(ready);
+                    Event::BrokerReady(ready)
+                }
                 Some(question) = self.questions.recv() => self.hear(question),
             };
         }
@@ -167,6 +172,11 @@ impl<M: Machine> Driver<M> {
     fn changed(&self) -> BoxFuture<'static, ()> {
         let store = Arc::clone(&self.ports.store);
         Box::pin(async move { store.changed().await })
+    }
+
+    fn readiness(&self, was: bool) -> BoxFuture<'static, bool> {
+        let broker = Arc::clone(&self.ports.broker);
+        Box::pin(async move { broker.readiness(was).await })
     }
 
     fn publish(&self) {

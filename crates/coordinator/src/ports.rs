@@ -83,4 +83,14 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Asks for an order by the id it was placed under. Dropping it leaves nothing.
     fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer>;
+
+    /// Ready when the broker's side can take orders and questions, if it could not when `was` is false; or can't any
+    /// more, if it could: with how it is now, which is never `was`. While it can't nothing is claimed and nothing is
+    /// asked, so that the store does not fill with attempts that were not sent. A node begins by believing that it can;
+    /// by default it always can, and this is never ready. It need not be exact: a call that comes when nobody is there
+    /// must still answer within its time. Dropping it leaves nothing.
+    fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
+        let _ = was;
+        Box::pin(std::future::pending())
+    }
 }

@@ -31,6 +31,8 @@ pub enum Event {
     LeaseReleased,
     /// The store may hold something new: a hint to look at once, nothing more.
     StoreChanged,
+    /// The broker's side can take orders and questions, or can't any more. Until this is heard it can.
+    BrokerReady(bool),
     /// An operator resolves a quarantined signal.
     Resolve {
         /// Bears the answer.

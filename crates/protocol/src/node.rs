@@ -156,6 +156,7 @@ impl Node {
             }
             Event::LeaseReleased => self.election.on_released_hint(now),
             Event::StoreChanged => self.gate.on_store_changed(now),
+            Event::BrokerReady(ready) => self.gate.on_broker_ready(now, ready, &mut self.out),
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => {
                 self.stops_by.get_or_insert(now.mono.plus(self.drain));

@@ -115,6 +115,10 @@ pub enum Notice {
     },
     /// Operators let new orders go on.
     Resumed,
+    /// Nobody is there on the broker's side of this node: while it leads, nothing is begun and nothing is asked.
+    BrokerNotReady,
+    /// Somebody is there again.
+    BrokerReady,
 }
 
 /// Why leadership or lease was given up.
@@ -155,7 +159,7 @@ impl Notice {
     /// How loudly it should be told.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Sending { .. } | Self::Resumed => Severity::Info,
+            Self::Sending { .. } | Self::Resumed | Self::BrokerReady => Severity::Info,
             Self::Settled { state, .. } => match state {
                 SignalState::Quarantined => Severity::Critical,
                 SignalState::Failed | SignalState::Expired => Severity::Error,
@@ -163,7 +167,9 @@ impl Notice {
                     Severity::Info
                 }
             },
-            Self::PortFailed { .. } | Self::NotSent { .. } | Self::GaveUpLease { .. } => Severity::Warning,
+            Self::PortFailed { .. } | Self::NotSent { .. } | Self::GaveUpLease { .. } | Self::BrokerNotReady => {
+                Severity::Warning
+            }
             Self::BecameLeader { .. } | Self::InDoubt { .. } | Self::Fenced { .. } | Self::SplitBrain { .. } => {
                 Severity::Error
             }
@@ -207,6 +213,8 @@ impl fmt::Display for Notice {
             }
             Self::Paused { reason, .. } => write!(f, "new orders are stopped: {reason}"),
             Self::Resumed => f.write_str("new orders go on"),
+            Self::BrokerNotReady => f.write_str("nobody takes orders on the broker's side: nothing is begun"),
+            Self::BrokerReady => f.write_str("the broker's side takes orders"),
         }
     }
 }

@@ -120,6 +120,7 @@ mod tests {
         let db = Db::open(&path).unwrap();
         let leadership = db.leadership().unwrap();
         assert_eq!((leadership.epoch, leadership.holder), (Epoch(7), Some(Holder::new("a:0:1"))));
+        assert_eq!((leadership.paused, leadership.pause_words), (None, 0));
         let states: Vec<_> = db.signals().unwrap().iter().map(|s| (s.state, s.attempts.len())).collect();
         assert_eq!(states, [(SignalState::Executed, 0), (SignalState::Executing, 1)]);
         let history = db.history().unwrap();

@@ -91,6 +91,7 @@ impl Assembled {
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => self.election.shut_down(now, &mut self.out),
             Event::Tick | Event::Resolve { .. } | Event::ReadLeadership { .. } | Event::SetPause { .. } => {}
+            Event::BrokerReady(ready) => self.gate.on_broker_ready(now, ready, &mut self.out),
         }
     }
 }

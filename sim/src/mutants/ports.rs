@@ -96,4 +96,8 @@ where
     fn look_up(&self, id: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
         self.inner.look_up(id)
     }
+
+    fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
+        self.inner.readiness(was)
+    }
 }

@@ -101,8 +101,10 @@ fn least_severity(notice: &Notice) -> Severity {
         | Notice::Fenced { .. }
         | Notice::InDoubt { .. }
         | Notice::Paused { .. } => Severity::Error,
-        Notice::GaveUpLease { .. } | Notice::PortFailed { .. } | Notice::NotSent { .. } => Severity::Warning,
-        Notice::Settled { .. } | Notice::Sending { .. } | Notice::Resumed => Severity::Info,
+        Notice::GaveUpLease { .. } | Notice::PortFailed { .. } | Notice::NotSent { .. } | Notice::BrokerNotReady => {
+            Severity::Warning
+        }
+        Notice::Settled { .. } | Notice::Sending { .. } | Notice::Resumed | Notice::BrokerReady => Severity::Info,
     }
 }
 
@@ -281,6 +283,8 @@ impl Alerts {
                     wrong = Some("no operator has said so");
                 }
             }
+            // The world's nodes have a broker on the network, which is asked whether or not it is there.
+            Notice::BrokerNotReady | Notice::BrokerReady => wrong = Some("no broker here comes and goes"),
             Notice::Sending { .. } | Notice::NotSent { .. } | Notice::InDoubt { .. } => {}
         }
         let name = &life.host.name;

@@ -11,12 +11,14 @@
 //! ```
 //!
 //! While operators have stopped new orders (`pause`), nothing leaves *received* but what expires: no signal is begun, and
-//! one that is claimed and not sent yet is handed back. What is in doubt goes on.
+//! one that is claimed and not sent yet is handed back. What is in doubt goes on. While the broker's side is not ready
+//! (`readiness`) what is in doubt waits too.
 //!
 //! Must never: send without a claim that the store confirmed, send when trust does not outlast the broker's
 //! time-out, take silence for refusal, or forget an attempt of its own before the store knows how it ended.
 
 mod pause;
+mod readiness;
 mod recovery;
 mod task;
 mod told;
@@ -61,6 +63,8 @@ pub struct Gate {
     /// What operators last said of new orders, as far as is known here. Outlasts leaderships for the same reason; the
     /// store is what refuses, and the first look of each leadership what corrects.
     paused: Option<Pause>,
+    /// Somebody is there on the broker's side.
+    broker_ready: bool,
     fenced_by: Option<Epoch>,
 }
 
@@ -102,6 +106,7 @@ impl Gate {
             rests: BTreeMap::new(),
             told: Told::default(),
             paused: None,
+            broker_ready: true,
             fenced_by: None,
         }
     }
@@ -125,8 +130,8 @@ impl Gate {
     pub fn next_deadline(&self) -> Option<Mono> {
         let tasks = self.tasks.values().filter_map(Task::next_deadline).min();
         let reading = (self.authority.is_some() && self.reading.under_way.is_none()).then_some(self.reading.due);
-        // While new orders are stopped the next look wakes what may have expired.
-        let rests = if self.authority.is_some() && self.has_room() && self.paused.is_none() {
+        // While nothing may begin the next look wakes what may have expired.
+        let rests = if self.authority.is_some() && self.has_room() && self.may_begin() {
             self.queue.values().filter_map(|record| self.rests.get(&record.fingerprint)).map(|rest| rest.until).min()
         } else {
             None
@@ -322,7 +327,7 @@ impl Gate {
         while self.authority.is_some() && self.has_room() {
             let rested =
                 |record: &SignalRecord| self.rests.get(&record.fingerprint).is_none_or(|r| now.mono >= r.until);
-            let may_begin = |record: &SignalRecord| self.paused.is_none() || has_expired(record, now);
+            let may_begin = |record: &SignalRecord| self.may_begin() || has_expired(record, now);
             let next = self.queue.iter().find(|(_, record)| rested(record) && may_begin(record));
             let Some(sequence) = next.map(|(sequence, _)| *sequence) else { return };
             let Some(record) = self.queue.remove(&sequence) else { return };

@@ -80,6 +80,13 @@ impl Gate {
             not_found_after: task.not_found_after,
         };
         match policy::recover(&self.capabilities, doubt) {
+            Recovery::PlaceAgain | Recovery::LookUp if !self.broker_ready => {
+                // The policy is asked now and then all the same: with time its answer may be one that needs no broker.
+                self.doubt_until(now, fingerprint, now.mono.plus(self.timing.retry.1));
+                if let Some(task) = self.tasks.get_mut(&fingerprint) {
+                    task.waits_for_broker = true;
+                }
+            }
             Recovery::PlaceAgain => {
                 let own = task.own.as_ref();
                 if own.is_some_and(|own| own.epoch == authority.epoch && own.owner == authority.holder) {

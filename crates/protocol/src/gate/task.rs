@@ -27,6 +27,8 @@ pub(super) struct Task {
     /// When the broker, asked this long after `doubt_since` and after the last send, last did not have it.
     pub(super) not_found_after: Option<Duration>,
     pub(super) tries: u32,
+    /// In doubt, and nobody is there to ask.
+    pub(super) waits_for_broker: bool,
     pub(super) stage: Stage,
 }
 
@@ -73,7 +75,15 @@ pub(super) enum Stage {
 
 impl Task {
     pub(super) fn new(record: SignalRecord) -> Self {
-        Self { record, own: None, doubt_since: None, not_found_after: None, tries: 0, stage: Stage::New }
+        Self {
+            record,
+            own: None,
+            doubt_since: None,
+            not_found_after: None,
+            tries: 0,
+            waits_for_broker: false,
+            stage: Stage::New,
+        }
     }
 
     /// When the last send of this process that may have left ended, or before.
@@ -337,6 +347,9 @@ impl Gate {
         };
         if self.paused.is_some() && own.purpose == Purpose::Execute && own.sent == Sent::Never {
             return Err("operators have stopped new orders".into());
+        }
+        if !self.broker_ready {
+            return Err("nobody takes orders on the broker's side".into());
         }
         let trust_ends = authority.trusted_until.minus(self.timing.broker_timeout);
         if now.mono >= trust_ends {

@@ -462,6 +462,8 @@ impl<'a> World<'a> {
             | Notice::EpochWentBack { .. }
             | Notice::PortFailed { .. }
             | Notice::Resumed
+            | Notice::BrokerNotReady
+            | Notice::BrokerReady
             | Notice::Sending { .. } => {}
         }
     }

@@ -189,7 +189,11 @@ impl Machine for CheckThenAct {
             Event::StoreChanged => self.look.1 = now.mono,
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => self.election.shut_down(now, &mut self.out),
-            Event::Tick | Event::Resolve { .. } | Event::ReadLeadership { .. } | Event::SetPause { .. } => {}
+            Event::Tick
+            | Event::BrokerReady(_)
+            | Event::Resolve { .. }
+            | Event::ReadLeadership { .. }
+            | Event::SetPause { .. } => {}
         }
         self.election.tick(now, true, &mut self.out);
         self.look_around(now);

@@ -44,6 +44,8 @@ impl Sighting {
             Notice::Fenced { .. }
             | Notice::Paused { .. }
             | Notice::Resumed
+            | Notice::BrokerNotReady
+            | Notice::BrokerReady
             | Notice::EpochWentBack { .. }
             | Notice::PortFailed { .. }
             | Notice::Sending { .. }
