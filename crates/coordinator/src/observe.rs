@@ -91,6 +91,8 @@ fn beside(notice: &Notice) -> Beside {
         Notice::Settled { fingerprint, state, detail } => of(state.name(), fingerprint, detail),
         Notice::Paused { reason, .. } => Beside { reason: Some(reason.clone()), ..bare("paused") },
         Notice::Resumed => bare("resumed"),
+        Notice::BrokerNotReady => bare("broker_not_ready"),
+        Notice::BrokerReady => bare("broker_ready"),
     }
 }
 

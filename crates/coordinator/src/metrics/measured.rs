@@ -120,6 +120,10 @@ impl<T: Broker + ?Sized> Broker for Measured<T> {
             answer
         })
     }
+
+    fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
+        self.inner.readiness(was)
+    }
 }
 
 /// An order under way, counted when it ends: as unknown when it was given up.
