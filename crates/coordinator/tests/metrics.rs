@@ -158,6 +158,18 @@ async fn orders_are_counted_by_what_is_known_and_given_up_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_is_timed_still_says_whether_it_is_ready() {
+    let (_, outside, metrics) = measured();
+    let broker: Measured<dyn Broker> = Measured::new(Arc::new(outside), metrics.clone());
+    assert!(!broker.readiness(true).await);
+    assert!(metrics.snapshot().broker_ready, "nobody has told the loop yet");
+    let running = run();
+    running.pass(0.5).await;
+    assert!(!running.metrics.snapshot().broker_ready);
+    assert!(samples(&running.metrics.prometheus())["oncegate_broker_ready"].abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_node_tells_is_counted() {
     let running = run();
     let fingerprint = Fingerprint::of_bytes(b"x");

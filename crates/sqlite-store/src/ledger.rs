@@ -21,11 +21,14 @@ use crate::{leadership, schema, statements};
 /// The most that is read at a time, whatever is asked for.
 pub const MOST: u32 = 1_000;
 
+/// The version from which on a store knows of pauses.
+const TELLS_OF_PAUSES: i64 = 4;
+
 /// A [`Ledger`] on a store's file, also on one that is some migrations behind.
 pub struct SqliteLedger {
     worker: Worker<Connection>,
     place: String,
-    /// As it was when it was opened.
+    /// Found in the file when it was opened; whoever migrates it meanwhile takes nothing away.
     version: i64,
 }
 
@@ -52,9 +55,9 @@ impl SqliteLedger {
     /// # Errors
     /// The store could not be read.
     pub async fn leadership(&self) -> Result<Leadership, PortError> {
-        let knows_pauses = self.version >= schema::PAUSES_SINCE;
+        let tells_of_pauses = self.version >= TELLS_OF_PAUSES;
         self.read("read the leadership", move |connection| {
-            if knows_pauses {
+            if tells_of_pauses {
                 return leadership::read(connection);
             }
             connection.prepare_cached(statements::READ_WHO_LEADS)?.query_row([], |row| {

@@ -22,9 +22,6 @@ const MIGRATIONS: [&str; 5] = [
 /// The version that this program writes and reads.
 pub const NEWEST: i64 = MIGRATIONS.len() as i64;
 
-/// The first version that knows whether operators have stopped new orders.
-pub(crate) const PAUSES_SINCE: i64 = 4;
-
 /// What each migration after `version` is for, in the words of its first line, by its number.
 pub fn migrations_after(version: i64) -> Vec<(i64, &'static str)> {
     let first_line = |migration: &'static str| migration.lines().next().unwrap_or_default().trim_start_matches("-- ");

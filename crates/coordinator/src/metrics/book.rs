@@ -140,6 +140,8 @@ pub(super) struct Book {
     pub(super) store: Port,
     pub(super) lease: Port,
     pub(super) broker: Port,
+    /// A node begins by believing so.
+    pub(super) broker_ready: bool,
     pub(super) outcomes: Counters,
     pub(super) lookups: Counters,
     pub(super) acquired: u64,
@@ -177,6 +179,7 @@ impl Book {
             store: Port::new(&names::STORE_CALLS),
             lease: Port::new(&names::LEASE_CALLS),
             broker: Port::new(&names::BROKER_CALLS),
+            broker_ready: true,
             outcomes: zero(&names::OUTCOMES),
             lookups: zero(&names::LOOKUPS),
             acquired: 0,
@@ -244,7 +247,7 @@ impl Book {
             Notice::InDoubt { .. } => self.in_doubt += 1,
             // The store says whether orders are stopped now; how often is of no interest.
             Notice::Paused { .. } | Notice::Resumed => {}
-            // What waits meanwhile shows as signals that grow old.
+            // The event says it too, and at once.
             Notice::BrokerNotReady | Notice::BrokerReady => {}
             Notice::Settled { state, .. } => *self.settled.entry(state.name()).or_default() += 1,
         }

@@ -145,6 +145,7 @@ impl Metrics {
             store: book.store.figures(now.mono),
             lease: book.lease.figures(now.mono),
             broker: book.broker.figures(now.mono),
+            broker_ready: book.broker_ready,
             broker_outcomes: owned(&book.outcomes),
             broker_lookups: owned(&book.lookups),
             cluster: overview.as_deref().map(cluster).unwrap_or_default(),
@@ -210,6 +211,9 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn hears(&mut self, _now: Now, event: &Event) {
+        if let Event::BrokerReady(ready) = event {
+            self.book().broker_ready = *ready;
+        }
         if let Event::Replied { reply: Reply::Store(Ok(reply)), .. } = event
             && let StoreReply::Leadership(leadership) | StoreReply::Fenced(leadership) = reply
         {

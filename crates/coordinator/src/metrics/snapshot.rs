@@ -32,6 +32,8 @@ pub struct MetricsSnapshot {
     pub lease: PortFigures,
     /// Every order and look-up.
     pub broker: PortFigures,
+    /// The broker's side takes orders; also while nobody has said otherwise.
+    pub broker_ready: bool,
     /// Orders by how they ended: `accepted`, `rejected`, `not_sent`, `unknown`.
     pub broker_outcomes: BTreeMap<String, u64>,
     /// Look-ups by what was answered: `found`, `not_found`, `unavailable`.

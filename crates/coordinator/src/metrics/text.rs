@@ -224,6 +224,7 @@ impl Page {
     }
 
     fn broker(&mut self, figures: &MetricsSnapshot) {
+        self.gauge("oncegate_broker_ready", "Whether the broker's side takes orders.", truth(figures.broker_ready));
         self.counters(
             "oncegate_broker_outcomes_total",
             "Orders by what is known of how they ended.",

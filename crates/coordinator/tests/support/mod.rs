@@ -196,6 +196,11 @@ impl Broker for Outside {
         Box::pin(async move { port.answer().await.unwrap_or_else(|error| Outcome::Unknown(error.0)) })
     }
 
+    /// Gone whenever it was believed to be there.
+    fn readiness(&self, was: bool) -> BoxFuture<'_, bool> {
+        Box::pin(async move { if was { false } else { std::future::pending().await } })
+    }
+
     fn look_up(&self, _: ClientOrderId) -> BoxFuture<'_, LookupAnswer> {
         let answer = self.get(|told| told.lookup.clone());
         Box::pin(async move { answer })
