@@ -65,7 +65,7 @@ address = "{address}"
 [store]
 kind = "postgres"
 [store.postgres]
-address = "{postgres}"
+addresses = ["{postgres}"]
 database = "{database}"
 user = "{user}"
 

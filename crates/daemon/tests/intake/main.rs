@@ -107,7 +107,7 @@ fn intake_on_postgres_and_while_the_server_stands_still() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = runtime.block_on(PostgresServer::start(&[]));
     let store = format!(
-        "[store]\nkind = \"postgres\"\n[store.postgres]\naddress = \"{}\"\ndatabase = \"{}\"\nuser = \"{}\"\n",
+        "[store]\nkind = \"postgres\"\n[store.postgres]\naddresses = [\"{}\"]\ndatabase = \"{}\"\nuser = \"{}\"\n",
         server.peer, DATABASE, USER
     );
     let daemon = Daemon::start(folder.path(), &store);
