@@ -47,13 +47,16 @@ fn leader() -> (Node, Vec<Command>) {
 fn answer(command: &Command) -> Option<Event> {
     use oncegate_protocol::{LeaseCall, StoreCall};
     let Command::Call { id, call } = command else { return None };
-    let leadership = Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::default() };
+    let leadership =
+        Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::default(), paused: None, pause_words: 0 };
     let reply = match call {
         Call::Lease(LeaseCall::Acquire { .. } | LeaseCall::Renew { .. }) => Reply::Lease(Ok(LeaseReply::Granted)),
         Call::Lease(LeaseCall::Release { .. } | LeaseCall::Read) => Reply::Lease(Ok(LeaseReply::Free)),
         Call::Store(StoreCall::ReadLeadership) => Reply::Store(Ok(StoreReply::Leadership(leadership))),
         Call::Store(StoreCall::OpenEpoch { .. }) => Reply::Store(Ok(StoreReply::Opened(Epoch(1)))),
-        Call::Store(StoreCall::ReadPending { .. }) => Reply::Store(Ok(StoreReply::Pending(Vec::new()))),
+        Call::Store(StoreCall::ReadPending { .. }) => {
+            Reply::Store(Ok(StoreReply::Pending { records: Vec::new(), paused: None }))
+        }
         Call::Store(_) => Reply::Store(Ok(StoreReply::Done)),
         Call::Place(_) | Call::LookUp(_) => return None,
     };
@@ -116,7 +119,13 @@ fn answer_of_leader(command: &Command) -> Option<Event> {
             Some(Event::Replied { id: *id, reply: Reply::Lease(Ok(held)) })
         }
         Call::Store(StoreCall::ReadLeadership) => {
-            let row = Leadership { epoch: Epoch(1), holder: Some(holder), heartbeat_at: Wall::default() };
+            let row = Leadership {
+                epoch: Epoch(1),
+                holder: Some(holder),
+                heartbeat_at: Wall::default(),
+                paused: None,
+                pause_words: 0,
+            };
             Some(Event::Replied { id: *id, reply: Reply::Store(Ok(StoreReply::Leadership(row))) })
         }
         _ => answer(command),

@@ -163,7 +163,7 @@ impl Store {
         let start = Instant::now();
         let reply = self.db.apply(&StoreCall::ReadPending { limit: 16 }).unwrap();
         let took = start.elapsed();
-        assert!(matches!(reply, StoreReply::Pending(records) if !records.is_empty()));
+        assert!(matches!(reply, StoreReply::Pending { records, .. } if !records.is_empty()));
         took
     }
 }

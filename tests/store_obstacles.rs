@@ -108,6 +108,7 @@ fn every_call() -> Vec<StoreCall> {
         expire,
         resolve,
         vacate,
+        StoreCall::SetPause { paused: true, seen: 0, reason: "halted".into(), at: AT },
         open_epoch(2),
     ]
 }

@@ -12,6 +12,7 @@ pub(crate) const PROBES: &[Probe] = &[
     ("pause-heartbeats", paused_heartbeats_stop_alone),
     ("step-down", who_steps_down_leaves_in_order_and_lives_on),
     ("resolve", an_operator_says_what_the_book_says),
+    ("stop-orders", orders_that_are_stopped_wait_and_go_on_and_all_else_goes_on),
 ];
 
 #[test]
@@ -112,6 +113,20 @@ fn who_steps_down_leaves_in_order_and_lives_on() {
     assert_eq!(seen.anybody_told("process 1 has ended"), []);
     assert!(all(seen.took(LEADER, "acquire", "after", 26.0..60.0), QUICK), "it stands by");
     assert_eq!(seen.told(LEADER, "BecameLeader", 25.0..26.0), []);
+}
+
+#[test]
+fn orders_that_are_stopped_wait_and_go_on_and_all_else_goes_on() {
+    let stops = fault("20s", r#"{ stop-orders = { host = "@follower", for = "20s" } }"#);
+    let seen = see("", &buy("25s", &stops));
+    assert!(seen.once("new orders are stopped, by the word of") < s(20.1));
+    assert_eq!(seen.told(LEADER, "Paused", 20.0..20.2).len(), 1, "whoever leads tells it");
+    assert_eq!(seen.told("source", "BUY is acknowledged by n1 (202)", 25.0..25.1).len(), 1, "it is taken in");
+    assert_eq!(seen.count(LEADER, "before-claim", 20.0..40.0), 0, "nobody asks in vain");
+    assert!(seen.count(LEADER, "applied-heartbeat", 20.0..40.0) >= 9, "nobody stops leading");
+    assert!(all(seen.booked(), s(40.0)..s(40.2)), "the order leaves when it may: {:?}", seen.booked());
+    assert_eq!((seen.booked().len(), seen.state("BUY")), (1, "executed"));
+    assert_eq!(seen.told(LEADER, "Resumed", 40.0..40.2).len(), 1);
 }
 
 #[test]

@@ -83,15 +83,44 @@ impl Step {
                 return Ok(status);
             }
             if started.elapsed() > limit {
-                let tree = with_descendants(child.id());
-                let _ = Command::new("kill").arg("-KILL").args(tree.iter().map(u32::to_string)).status();
-                child.wait()?;
+                end_tree(&mut child)?;
                 let why = format!("did not end within {} s: what it printed last is what hangs", limit.as_secs());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Kills the process and all that it started, and returns when they are gone.
+fn end_tree(child: &mut Child) -> io::Result<()> {
+    let tell =
+        |signal: &str, tree: &[u32]| Command::new("kill").arg(signal).args(tree.iter().map(u32::to_string)).status();
+    // Stopped first, and looked at again until there are no new ones: what is killed can't say whom it has started.
+    let mut tree = with_descendants(child.id());
+    loop {
+        tell("-STOP", &tree)?;
+        let now = with_descendants(child.id());
+        if now.len() == tree.len() {
+            break;
+        }
+        tree = now;
+    }
+    tell("-KILL", &tree)?;
+    child.wait()?;
+    while tree.iter().any(|pid| runs(*pid)) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Whether the process is there, and is more than its exit code.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|state| !["Z", "X"].contains(&state))
 }
 
 /// The process, those that it started, and so on, as Linux tells.
@@ -206,7 +235,7 @@ lints failed. Run it alone:
     #[test]
     fn what_does_not_end_is_ended_with_all_that_it_started() {
         let started = Instant::now();
-        let mut step = Step::new("hangs", "sh -c").within(Duration::from_millis(300));
+        let mut step = Step::new("hangs", "sh -c").within(Duration::from_secs(1));
         // The inner sleep keeps a name of its own, to be looked for.
         step.command.push("sleep 61.25 & wait".into());
         assert!(matches!(step.run(), End::Failed(_)));

@@ -17,7 +17,7 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
@@ -25,6 +25,17 @@ const TOOLS: [Tool; 3] = [
     },
     Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
+    Tool {
+        programs: &["promtool"],
+        purpose: "the tests ask Prometheus about the figures, the alerts and the dashboard",
+        packages: "prometheus",
+    },
+    Tool {
+        programs: &["chromedriver"],
+        purpose: "the tests show the dashboard to a browser",
+        packages: "chromium chromium-driver fonts-dejavu-core",
+    },
+    Tool { programs: &["systemd-analyze"], purpose: "the tests check the unit in deploy/systemd", packages: "systemd" },
 ];
 
 /// Makes sure that every tool is there.

@@ -58,6 +58,19 @@ pub trait Observer: Send + 'static {
     }
 }
 
+/// Both see each step, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn hears(&mut self, now: Now, event: &Event) {
+        self.0.hears(now, event);
+        self.1.hears(now, event);
+    }
+
+    fn says(&mut self, now: Now, commands: &[Command]) {
+        self.0.says(now, commands);
+        self.1.says(now, commands);
+    }
+}
+
 /// The loop of one node, to be run to its end.
 pub struct Driver<M> {
     machine: M,
@@ -175,6 +188,10 @@ impl<M: Machine> Driver<M> {
             Question::Offer { signal, answer } => Event::Offered { request: number(answer), signal },
             Question::Resolve { fingerprint, resolution, attempts, reason, answer } => {
                 Event::Resolve { request: number(answer), fingerprint, resolution, attempts, reason }
+            }
+            Question::Leadership { answer } => Event::ReadLeadership { request: number(answer) },
+            Question::SetPause { paused, seen, reason, answer } => {
+                Event::SetPause { request: number(answer), paused, seen, reason }
             }
             Question::StepDown { reason } => Event::StepDown { reason },
             Question::Ping { answer } => {

@@ -3,7 +3,7 @@
 use oncegate_protocol::call::Resolution;
 use oncegate_protocol::election::Authority;
 use oncegate_protocol::signal::SignalError;
-use oncegate_protocol::{Answer, Fingerprint, IdentityRule, Mono, Signal};
+use oncegate_protocol::{Answer, Fingerprint, IdentityRule, Leadership, Mono, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the loop is asked.
@@ -17,6 +17,15 @@ pub(crate) enum Question {
         fingerprint: Fingerprint,
         resolution: Resolution,
         attempts: u32,
+        reason: String,
+        answer: oneshot::Sender<Answer>,
+    },
+    Leadership {
+        answer: oneshot::Sender<Answer>,
+    },
+    SetPause {
+        paused: bool,
+        seen: u64,
         reason: String,
         answer: oneshot::Sender<Answer>,
     },
@@ -110,7 +119,7 @@ impl Handle {
             Ok(Answer::Stored { fingerprint, new, state }) => Ok(Receipt { fingerprint, new, state }),
             Ok(Answer::Conflict { fingerprint }) => Err(SubmitError::Conflict(fingerprint)),
             Ok(Answer::Unavailable { reason }) => Err(SubmitError::Unavailable(reason)),
-            Ok(Answer::State(_)) => Err(SubmitError::Unavailable("the node answered another question".into())),
+            Ok(Answer::State(_) | Answer::Leadership(_)) => Err(SubmitError::Unavailable(another_question())),
             Err(reason) => Err(SubmitError::Unavailable(reason)),
         }
     }
@@ -131,7 +140,45 @@ impl Handle {
         match self.ask(|answer| Question::Resolve { fingerprint, resolution, attempts, reason, answer }).await? {
             Answer::State(state) => Ok(state),
             Answer::Unavailable { reason } => Err(reason),
-            Answer::Stored { .. } | Answer::Conflict { .. } => Err("the node answered another question".into()),
+            Answer::Stored { .. } | Answer::Conflict { .. } | Answer::Leadership(_) => Err(another_question()),
+        }
+    }
+
+    /// Who leads, and whether new orders are stopped, as the store has it now.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub async fn leadership(&self) -> Result<Leadership, String> {
+        leadership_in(self.ask(|answer| Question::Leadership { answer }).await?)
+    }
+
+    /// Stops new orders on all nodes, until [`Handle::resume`]: durable when this returns, whoever leads. What is in
+    /// doubt is still recovered; what is claimed and not sent is handed back; what was sent is out. To be said at any
+    /// node that can reach the store. Dropping this leaves it unknown whether it is said; but what one operator says
+    /// and is confirmed, no earlier word undoes, however late it comes.
+    ///
+    /// # Errors
+    /// Why it is not known to be so: look, and say it again, here or at another node.
+    pub async fn pause(&self, reason: String) -> Result<(), String> {
+        self.set_pause(true, reason).await
+    }
+
+    /// Lets new orders go on, with the oldest signal that has not expired; durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Handle::pause`].
+    pub async fn resume(&self, reason: String) -> Result<(), String> {
+        self.set_pause(false, reason).await
+    }
+
+    /// Two questions, the first by whoever still waits: so a node that stood still between them says nothing.
+    async fn set_pause(&self, paused: bool, reason: String) -> Result<(), String> {
+        let seen = self.leadership().await?.pause_words;
+        let answered = self.ask(|answer| Question::SetPause { paused, seen, reason, answer }).await?;
+        if leadership_in(answered)?.paused.is_some() == paused {
+            Ok(())
+        } else {
+            Err("somebody has said otherwise at the same time: look, and say it again".into())
         }
     }
 
@@ -157,4 +204,16 @@ impl Handle {
         self.ask.send(question(answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())
     }
+}
+
+fn leadership_in(answer: Answer) -> Result<Leadership, String> {
+    match answer {
+        Answer::Leadership(leadership) => Ok(leadership),
+        Answer::Unavailable { reason } => Err(reason),
+        Answer::State(_) | Answer::Stored { .. } | Answer::Conflict { .. } => Err(another_question()),
+    }
+}
+
+fn another_question() -> String {
+    "the node answered another question".into()
 }

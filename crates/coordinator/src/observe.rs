@@ -3,12 +3,16 @@
 use std::io::Write;
 
 use oncegate_protocol::notice::Severity;
-use oncegate_protocol::{Command, Event, Machine, Now};
+use oncegate_protocol::{Command, Event, Fingerprint, Holder, Machine, Notice, Now};
 use serde::{Deserialize, Serialize};
 
 use crate::driver::Observer;
 
-/// Tells every notice through `tracing`, each at its severity; critical is an error that says so.
+/// Tells every notice through `tracing`, with the node, the epoch, the reason and the signal as fields of their own.
+///
+/// Each is told at its severity, but the loss of leadership always at critical, whoever asked for it: whoever reads the
+/// log of one node alone must not overlook that this one sends no more. Critical is an error whose field `severity`
+/// says so.
 #[derive(Clone, Debug)]
 pub struct NoticeLog {
     /// Which node speaks.
@@ -19,15 +23,72 @@ impl Observer for NoticeLog {
     fn says(&mut self, _now: Now, commands: &[Command]) {
         for command in commands {
             if let Command::Notice(notice) = command {
-                let instance = self.instance.as_str();
-                match notice.severity() {
-                    Severity::Info => tracing::info!(instance, "{notice}"),
-                    Severity::Warning => tracing::warn!(instance, "{notice}"),
-                    Severity::Error => tracing::error!(instance, "{notice}"),
-                    Severity::Critical => tracing::error!(instance, severity = "CRITICAL", "{notice}"),
-                }
+                tell(&self.instance, notice);
             }
         }
+    }
+}
+
+fn tell(instance: &str, told: &Notice) {
+    let Beside { notice, epoch, reason, fingerprint } = beside(told);
+    let (reason, fingerprint) = (reason.as_deref(), fingerprint.map(|fingerprint| fingerprint.to_string()));
+    let fingerprint = fingerprint.as_deref();
+    let severity = match told {
+        Notice::LostLeadership { .. } => Severity::Critical,
+        _ => told.severity(),
+    };
+    match severity {
+        Severity::Info => tracing::info!(instance, notice, epoch, reason, fingerprint, "{told}"),
+        Severity::Warning => tracing::warn!(instance, notice, epoch, reason, fingerprint, "{told}"),
+        Severity::Error => tracing::error!(instance, notice, epoch, reason, fingerprint, "{told}"),
+        Severity::Critical => {
+            tracing::error!(severity = "CRITICAL", instance, notice, epoch, reason, fingerprint, "{told}");
+        }
+    }
+}
+
+/// What stands beside the text of a notice, for who looks for it by name.
+#[derive(PartialEq, Eq, Debug)]
+struct Beside {
+    notice: &'static str,
+    epoch: Option<u64>,
+    reason: Option<String>,
+    fingerprint: Option<Fingerprint>,
+}
+
+fn beside(notice: &Notice) -> Beside {
+    let bare = |notice| Beside { notice, epoch: None, reason: None, fingerprint: None };
+    let who = |holder: &Option<Holder>| holder.as_ref().map_or_else(|| "nobody".to_owned(), Holder::to_string);
+    let of = |notice, fingerprint: &Fingerprint, reason: &str| Beside {
+        reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        fingerprint: Some(*fingerprint),
+        ..bare(notice)
+    };
+    match notice {
+        Notice::BecameLeader { epoch, holder } => {
+            Beside { epoch: Some(epoch.0), reason: Some(format!("opened by {holder}")), ..bare("became_leader") }
+        }
+        Notice::LostLeadership { epoch, reason } => {
+            Beside { epoch: Some(epoch.0), reason: Some(reason.to_string()), ..bare("lost_leadership") }
+        }
+        Notice::GaveUpLease { reason } => Beside { reason: Some(reason.to_string()), ..bare("gave_up_lease") },
+        Notice::SplitBrain { lease, store } => {
+            let reason = format!("the lease names {}, the store names {}", who(lease), who(store));
+            Beside { reason: Some(reason), ..bare("split_brain") }
+        }
+        Notice::Fenced { own, newest } => {
+            Beside { epoch: Some(own.0), reason: Some(format!("epoch {newest} is open")), ..bare("fenced") }
+        }
+        Notice::EpochWentBack { read, seen } => {
+            Beside { epoch: Some(read.0), reason: Some(format!("epoch {seen} was seen")), ..bare("epoch_went_back") }
+        }
+        Notice::PortFailed { detail, .. } => Beside { reason: Some(detail.clone()), ..bare("port_failed") },
+        Notice::Sending { fingerprint, epoch } => {
+            Beside { epoch: Some(epoch.0), fingerprint: Some(*fingerprint), ..bare("sending") }
+        }
+        Notice::NotSent { fingerprint, reason } => of("not_sent", fingerprint, reason),
+        Notice::InDoubt { fingerprint, reason } => of("in_doubt", fingerprint, reason),
+        Notice::Settled { fingerprint, state, detail } => of(state.name(), fingerprint, detail),
     }
 }
 

@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The lease, as [`Overview::unreachable`] names it.
+pub const LEASE: &str = "lease";
+/// The store, as [`Overview::unreachable`] names it.
+pub const STORE: &str = "store";
+
 /// The picture.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Overview {

@@ -1,3 +1,7 @@
-//! The daemon that runs beside the trading engine.
+//! The daemon that runs beside the trading engine, and the operator's commands.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oncegate_daemon::run()
+}

@@ -44,6 +44,25 @@ async fn an_operator_has_the_leader_step_down_and_is_named_in_the_history() {
 }
 
 #[tokio::test]
+async fn an_operator_stops_new_orders_and_lets_them_go_on() {
+    let node = Plan::with_tokens().start().await;
+    node.until("/leader", |answer| answer.status == 200).await;
+    let paused = node.post_as(ALICE, "/coordinator/pause", r#"{"reason":"the exchange halts"}"#).await;
+    assert_eq!((paused.status, paused.json()["reason"].as_str()), (200, Some("the exchange halts (by alice)")));
+    let taken = node.post_as(kit::SENDER, "/v1/signals", r#"{"id":1}"#).await;
+    assert_eq!(taken.status, 202, "signals are taken all the same");
+    let words = node.handle.leadership().await.unwrap();
+    assert_eq!(words.paused.map(|paused| paused.reason).as_deref(), Some("the exchange halts (by alice)"));
+    let shown = format!("/v1/signals/{}", taken.json()["fingerprint"].as_str().unwrap());
+    assert_eq!(node.get(&shown).await.json()["state"], "received");
+    assert_eq!(node.post_as(ALICE, "/coordinator/resume", r#"{"reason":"it goes on"}"#).await.status, 200);
+    node.until(&shown, |answer| answer.json()["state"] == "executed").await;
+    node.store.stall(true);
+    let unknown = node.post_as(ALICE, "/coordinator/pause", r#"{"reason":"x"}"#).await;
+    assert_eq!((unknown.status, &*unknown.code()), (503, "not_durable"));
+}
+
+#[tokio::test]
 async fn a_node_that_does_not_lead_does_not_step_down() {
     let node = Plan { stuck: true, ..Plan::default() }.start().await;
     let answer = node.post("/coordinator/step-down", r#"{"reason":"x"}"#).await;

@@ -17,6 +17,6 @@ pub mod wire;
 
 pub use client::HttpBroker;
 pub use config::{ConfigError, HttpBrokerConfig, Secret};
-pub use paper::{PaperBroker, PaperOrder, serve_paper};
+pub use paper::{PaperBroker, PaperKind, PaperOrder, serve_paper};
 pub use server::{Ask, Reply, serve};
 pub use wire::{OrderAnswer, OrderRequest};

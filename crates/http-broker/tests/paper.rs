@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oncegate_coordinator::Broker;
-use oncegate_http_broker::{Ask, PaperBroker, Reply, serve, serve_paper};
+use oncegate_http_broker::{Ask, PaperBroker, PaperKind, Reply, serve, serve_paper};
 use oncegate_protocol::broker::LookupAnswer;
-use oncegate_protocol::{BrokerOrderId, ClientOrderId, Epoch, Leg, Order, Outcome};
+use oncegate_protocol::{BrokerOrderId, ClientOrderId, DedupScope, Epoch, Leg, Order, Outcome};
 use support::{SIGNAL, START, TestClock, TestConnect, broker, order, takes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -140,4 +140,62 @@ async fn what_is_not_the_order_api_is_refused_loudly_and_reaches_no_handler() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(flaw), "{request}\n{answer}");
         assert_eq!(asked, None, "{request}");
     }
+}
+
+/// A journal that several can read.
+#[derive(Clone, Default)]
+struct Journal(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Journal {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has no room.
+struct Full;
+
+impl std::io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_executes_repeats_and_answers_look_ups_as_it_declares() {
+    for (kind, executed, can_look_up) in
+        [(PaperKind::Deduplicates, 1, true), (PaperKind::LooksUp, 3, true), (PaperKind::Blind, 3, false)]
+    {
+        let clock = TestClock::new();
+        let (paper, journal) = (PaperBroker::of_kind(kind, clock.clone()), Journal::default());
+        paper.write_to(journal.clone());
+        let order = order(&clock);
+        for _ in 0..3 {
+            assert!(matches!(paper.place(order.clone()).await, Outcome::Accepted(_)));
+        }
+        let found = paper.look_up(order.client_order_id.clone()).await;
+        assert_eq!(matches!(found, LookupAnswer::Found(_)), can_look_up, "{}", kind.name());
+        let lines = String::from_utf8(journal.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), executed, "{}", kind.name());
+        assert!(lines.iter().all(|line| line["client_order_id"] == order.client_order_id.as_str()));
+        assert_eq!(paper.capabilities().dedup == DedupScope::Forever, executed == 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_journal_does_not_take_is_not_executed() {
+    let clock = TestClock::new();
+    let paper = PaperBroker::new(clock.clone());
+    paper.write_to(Full);
+    assert!(matches!(paper.place(order(&clock)).await, Outcome::Unknown(_)));
+    assert!(paper.orders().is_empty());
 }

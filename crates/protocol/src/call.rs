@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::broker::{LookupAnswer, Outcome};
 use crate::fingerprint::Fingerprint;
 use crate::ids::{BrokerOrderId, ClientOrderId, Epoch, Holder, Leg};
-use crate::record::{Leadership, SignalRecord, SignalState};
+use crate::record::{Leadership, Pause, SignalRecord, SignalState};
 use crate::signal::Signal;
 use crate::time::{Mono, Wall};
 
@@ -154,8 +154,9 @@ pub enum StoreCall {
     },
     /// Commit the intent to place one order, in one statement: an attempt is added if and only if `epoch` is
     /// the newest, `holder` holds it, the signal is in the state that `purpose` names, and `number` is the
-    /// next. So a copy of a claim that was committed is refused whenever it lands. Answered by
-    /// [`StoreReply::Claimed`], [`StoreReply::NotClaimed`] or [`StoreReply::Fenced`].
+    /// next, and, to execute, only while operators have not stopped new orders. So a copy of a claim that was
+    /// committed is refused whenever it lands. Answered by [`StoreReply::Claimed`], [`StoreReply::NotClaimed`],
+    /// [`StoreReply::Paused`] or [`StoreReply::Fenced`].
     Claim(Claim),
     /// Write how an attempt ended, if `owner` owns it and knowledge grows by it, whatever the epoch is by
     /// now; the signal's state follows ([`crate::record::state_after`]). Answered by [`StoreReply::State`].
@@ -203,6 +204,20 @@ pub enum StoreCall {
         /// Why, for the record.
         reason: String,
         /// By the receiving node's wall clock.
+        at: Wall,
+    },
+    /// An operator's word that new orders are stopped, or are not any more; no epoch is needed, a human is the
+    /// authority. It is taken if `seen` words were taken before it, and then counts and is kept for people, whether or
+    /// not it changes anything: so a copy of it, and every word that was on its way before it, is refused whenever it
+    /// lands. Answered by [`StoreReply::Leadership`] as it now is.
+    SetPause {
+        /// Stopped, or not.
+        paused: bool,
+        /// [`Leadership::pause_words`] as the operator's node read it.
+        seen: u64,
+        /// Why, for the record.
+        reason: String,
+        /// By that node's wall clock.
         at: Wall,
     },
 }
@@ -294,8 +309,13 @@ pub enum StoreReply {
     Fenced(Leadership),
     /// Done.
     Done,
-    /// What is owed, in order of arrival.
-    Pending(Vec<SignalRecord>),
+    /// What is owed.
+    Pending {
+        /// In order of arrival.
+        records: Vec<SignalRecord>,
+        /// Operators have stopped new orders, as of the same moment.
+        paused: Option<Pause>,
+    },
     /// The signal, if it is there.
     Signal(Option<SignalRecord>),
     /// The intent is durable, as this attempt.
@@ -306,6 +326,8 @@ pub enum StoreReply {
     /// Nothing was added: the signal is not in the state that the claim needs, or has other attempts than the
     /// claimant saw. It is as given, or not there.
     NotClaimed(Option<SignalRecord>),
+    /// Nothing was added, and would have been, had operators not stopped new orders; the leadership as it is.
+    Paused(Leadership),
     /// Where the signal stands now; none when it is not there.
     State(Option<SignalState>),
 }

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{CallId, RequestId};
 use crate::notice::Notice;
-use crate::record::SignalState;
+use crate::record::{Leadership, SignalState};
 
 /// One thing to do, in the order given.
 #[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
@@ -57,4 +57,6 @@ pub enum Answer {
     },
     /// To an operator: the signal now stands so; none when there is no such signal.
     State(Option<SignalState>),
+    /// To an operator: who leads, and what was said of new orders, as the store has it now.
+    Leadership(Leadership),
 }

@@ -44,6 +44,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Somebody asks who leads, and what operators have said of new orders.
+    ReadLeadership {
+        /// Bears the answer.
+        request: RequestId,
+    },
+    /// An operator stops new orders on all nodes, or lets them go on.
+    SetPause {
+        /// Bears the answer.
+        request: RequestId,
+        /// Stopped, or not.
+        paused: bool,
+        /// How many words on that the operator has seen; with any other number nothing is said.
+        seen: u64,
+        /// Why.
+        reason: String,
+    },
     /// Give up leadership or the attempt at it, if there is one, and let others go first.
     StepDown {
         /// Why, for the history.

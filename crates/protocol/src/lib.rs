@@ -34,7 +34,7 @@ pub use fingerprint::{Fingerprint, IdentityRule};
 pub use ids::{BrokerOrderId, CallId, ClientOrderId, Epoch, Holder, InstanceId, Leg, RequestId};
 pub use node::{Machine, Node, NodeConfig};
 pub use notice::Notice;
-pub use record::{Attempt, Leadership, SignalRecord, SignalState};
+pub use record::{Attempt, Leadership, Pause, SignalRecord, SignalState};
 pub use signal::Signal;
 pub use time::{Mono, Now, Wall};
 pub use timing::Timing;

@@ -98,6 +98,7 @@ struct Request {
 enum RequestKind {
     Insert(Fingerprint),
     Resolve,
+    Leadership,
 }
 
 impl Node {
@@ -145,6 +146,14 @@ impl Node {
                 let call = self.out.call(Call::Store(resolve));
                 self.requests.insert(call, Request { id: request, kind: RequestKind::Resolve });
             }
+            Event::ReadLeadership { request } => {
+                let call = self.out.call(Call::Store(StoreCall::ReadLeadership));
+                self.requests.insert(call, Request { id: request, kind: RequestKind::Leadership });
+            }
+            Event::SetPause { request, paused, seen, reason } => {
+                let call = self.out.call(Call::Store(StoreCall::SetPause { paused, seen, reason, at: now.wall }));
+                self.requests.insert(call, Request { id: request, kind: RequestKind::Leadership });
+            }
             Event::LeaseReleased => self.election.on_released_hint(now),
             Event::StoreChanged => self.gate.on_store_changed(now),
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
@@ -153,7 +162,7 @@ impl Node {
                 self.election.shut_down(now, &mut self.out);
             }
             Event::Replied { id, reply } => match self.requests.remove(&id) {
-                Some(request) => self.answer(now, request, &reply),
+                Some(request) => self.answer(now, request, reply),
                 None => {
                     self.election.on_reply(now, id, &reply, &mut self.out);
                     // Authority that this reply ended is gone before the gate hears of the reply.
@@ -164,28 +173,30 @@ impl Node {
         }
     }
 
-    fn answer(&mut self, now: Now, request: Request, reply: &Reply) {
+    fn answer(&mut self, now: Now, request: Request, reply: Reply) {
         let answer = match (request.kind, reply) {
             (RequestKind::Insert(fingerprint), Reply::Store(Ok(StoreReply::Stored { new, state, same_body }))) => {
-                if *new {
+                if new {
                     self.gate.on_store_changed(now);
                 }
-                if *same_body {
-                    Answer::Stored { fingerprint, new: *new, state: *state }
+                if same_body {
+                    Answer::Stored { fingerprint, new, state }
                 } else {
                     Answer::Conflict { fingerprint }
                 }
             }
             (RequestKind::Resolve, Reply::Store(Ok(StoreReply::State(state)))) => {
                 self.gate.on_store_changed(now);
-                Answer::State(*state)
+                Answer::State(state)
             }
-            (RequestKind::Insert(_) | RequestKind::Resolve, Reply::Store(Err(error))) => {
-                Answer::Unavailable { reason: error.to_string() }
+            (RequestKind::Leadership, Reply::Store(Ok(StoreReply::Leadership(row)))) => {
+                if row.paused.as_ref() != self.gate.paused() {
+                    self.gate.on_store_changed(now);
+                }
+                Answer::Leadership(row)
             }
-            (RequestKind::Insert(_) | RequestKind::Resolve, other) => {
-                Answer::Unavailable { reason: format!("the store answered something else: {other:?}") }
-            }
+            (_, Reply::Store(Err(error))) => Answer::Unavailable { reason: error.to_string() },
+            (_, other) => Answer::Unavailable { reason: format!("the store answered something else: {other:?}") },
         };
         self.out.answer(request.id, answer);
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::ids::{Epoch, Holder};
 use crate::record::SignalState;
+use crate::time::Wall;
 
 /// How loudly a notice is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
@@ -105,6 +106,15 @@ pub enum Notice {
         /// What was seen.
         detail: String,
     },
+    /// Operators have stopped new orders; told by each process that leads when it learns of it.
+    Paused {
+        /// Why, in their words.
+        reason: String,
+        /// Since when, by the clock of the node that was told.
+        since: Wall,
+    },
+    /// Operators let new orders go on.
+    Resumed,
 }
 
 /// Why leadership or lease was given up.
@@ -145,7 +155,7 @@ impl Notice {
     /// How loudly it should be told.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Sending { .. } => Severity::Info,
+            Self::Sending { .. } | Self::Resumed => Severity::Info,
             Self::Settled { state, .. } => match state {
                 SignalState::Quarantined => Severity::Critical,
                 SignalState::Failed | SignalState::Expired => Severity::Error,
@@ -157,6 +167,8 @@ impl Notice {
             Self::BecameLeader { .. } | Self::InDoubt { .. } | Self::Fenced { .. } | Self::SplitBrain { .. } => {
                 Severity::Error
             }
+            // Nothing is wrong, and nothing is traded: who forgets to resume misses the trade of the quarter.
+            Self::Paused { .. } => Severity::Error,
             Self::LostLeadership { reason, .. } => match reason {
                 LossReason::Asked(_) => Severity::Error,
                 LossReason::LeaseTaken(_)
@@ -193,6 +205,8 @@ impl fmt::Display for Notice {
                 write!(f, "{fingerprint:?} is {}", state.name())?;
                 if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
             }
+            Self::Paused { reason, .. } => write!(f, "new orders are stopped: {reason}"),
+            Self::Resumed => f.write_str("new orders go on"),
         }
     }
 }

@@ -130,6 +130,21 @@ pub struct Leadership {
     pub holder: Option<Holder>,
     /// When the holder last said that it lives, by its own wall clock.
     pub heartbeat_at: Wall,
+    /// Operators have stopped new orders; it outlasts every leadership.
+    #[serde(default)]
+    pub paused: Option<Pause>,
+    /// How many words of operators on that were taken: whoever says the next one says how many it has seen.
+    #[serde(default)]
+    pub pause_words: u64,
+}
+
+/// New orders are stopped, by the word of an operator.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why, in the words of who said so last.
+    pub reason: String,
+    /// Since when, by the wall clock of the node that was told.
+    pub since: Wall,
 }
 
 /// The state that follows from the present state and all attempts, after one of them changed.

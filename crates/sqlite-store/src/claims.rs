@@ -1,8 +1,8 @@
 //! The intent to place an order, and how it ended: the two commits that every order costs.
 
-use oncegate_protocol::call::Claim;
+use oncegate_protocol::call::{Claim, Purpose};
 use oncegate_protocol::record::{outcome_may_become, state_after};
-use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, StoreReply, Wall};
+use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, SignalState, StoreReply, Wall};
 use rusqlite::{Connection, Result};
 
 use crate::rows::{attempts, epoch_out, outcome_out, purpose_out, records, state};
@@ -27,6 +27,12 @@ pub(crate) fn claim(connection: &Connection, claim: &Claim) -> Result<StoreReply
         return Ok(StoreReply::Fenced(leadership));
     }
     let record = records(connection, statements::READ_SIGNAL, [claim.fingerprint.as_bytes()])?.pop();
+    let fits = record
+        .as_ref()
+        .is_some_and(|record| record.state == SignalState::Received && record.next_number(claim.leg) == claim.number);
+    if claim.purpose == Purpose::Execute && fits {
+        return Ok(StoreReply::Paused(leadership::read(connection)?));
+    }
     Ok(StoreReply::NotClaimed(record))
 }
 

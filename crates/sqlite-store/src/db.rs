@@ -1,6 +1,8 @@
 //! One connection to one store, and the calls performed on it: synchronous, and the same everywhere.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oncegate_protocol::{Leadership, SignalRecord, StoreCall, StoreReply};
@@ -9,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::claims::AttemptKey;
 use crate::error::DbError;
-use crate::leadership::HistoryEntry;
+use crate::leadership::{HistoryEntry, PauseWord, Told};
 use crate::{claims, leadership, rows, schema, signals, statements};
 
 /// For how long a call waits for another process's commit. A commit takes milliseconds; whoever holds the
@@ -46,6 +48,7 @@ pub(crate) enum Older {
 pub struct Db {
     connection: Connection,
     place: String,
+    history_failures: Arc<AtomicU64>,
 }
 
 impl Db {
@@ -115,7 +118,7 @@ impl Db {
         connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}")).map_err(failed)?;
         configure(&connection).map_err(failed)?;
         schema::migrate(&mut connection, &place)?;
-        Ok(Self { connection, place })
+        Ok(Self { connection, place, history_failures: Arc::default() })
     }
 
     /// A new store that lives as long as this value.
@@ -128,7 +131,7 @@ impl Db {
         let mut connection = Connection::open_in_memory().map_err(failed)?;
         configure(&connection).map_err(failed)?;
         schema::migrate(&mut connection, &place)?;
-        Ok(Self { connection, place })
+        Ok(Self { connection, place, history_failures: Arc::default() })
     }
 
     /// Performs `call` in one commit, on the disk before this returns, or not at all. What one statement can do
@@ -147,7 +150,8 @@ impl Db {
             }
             StoreCall::ReadLeadership => self.leadership().map(StoreReply::Leadership),
             StoreCall::OpenEpoch { expected, holder, at } => {
-                self.write("open an epoch", |db| leadership::open(db, *expected, holder, *at))
+                let told = self.write("open an epoch", |db| leadership::open(db, *expected, holder, *at))?;
+                Ok(self.count_untold(told))
             }
             StoreCall::Heartbeat { epoch, holder, at } => {
                 const DOING: &str = "write a heartbeat";
@@ -158,14 +162,16 @@ impl Db {
                 self.write(DOING, |db| leadership::heartbeat(db, *epoch, holder, *at))
             }
             StoreCall::Vacate { epoch, holder, reason, at } => {
-                self.write("vacate the leadership", |db| leadership::vacate(db, *epoch, holder, reason, *at))
+                let told =
+                    self.write("vacate the leadership", |db| leadership::vacate(db, *epoch, holder, reason, *at))?;
+                Ok(self.count_untold(told))
             }
             StoreCall::ReadPending { limit } => {
                 const DOING: &str = "read what is owed";
                 if signals::is_anything_owed(&self.connection).map_err(|e| self.failed(DOING, e))? {
                     self.read(DOING, |db| signals::pending(db, *limit))
                 } else {
-                    Ok(StoreReply::Pending(Vec::new()))
+                    Ok(StoreReply::Pending { records: Vec::new(), paused: None })
                 }
             }
             StoreCall::ReadSignal { fingerprint } => self.read("read a signal", |db| signals::read(db, fingerprint)),
@@ -178,9 +184,26 @@ impl Db {
                 let leader = (*epoch, holder);
                 self.write("conclude on a signal", |db| signals::conclude(db, fingerprint, leader, verdict, *at))
             }
+            StoreCall::SetPause { paused, seen, reason, at } => self.write("stop new orders or let them go on", |db| {
+                leadership::set_pause(db, *paused, *seen, reason, *at)
+            }),
             StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => self
                 .write("resolve a signal", |db| signals::resolve(db, fingerprint, *resolution, *attempts, reason, *at)),
         }
+    }
+
+    /// How often the history of leaderships could not be written through this connection. Each was logged, and kept
+    /// nobody from leading. The counter may be kept where the connection can't be reached.
+    pub fn history_failures(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.history_failures)
+    }
+
+    fn count_untold(&self, (reply, untold): Told) -> StoreReply {
+        if let Some(seen) = untold {
+            self.history_failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(place = self.place, "the history of leaderships could not be written: {seen}");
+        }
+        reply
     }
 
     /// Who leads, for judges.
@@ -206,6 +229,14 @@ impl Db {
     /// [`DbError::Sqlite`].
     pub fn history(&self) -> Result<Vec<HistoryEntry>, DbError> {
         leadership::history(&self.connection).map_err(|e| self.failed("read the history", e))
+    }
+
+    /// Every word of operators on new orders that was taken, oldest first, for people.
+    ///
+    /// # Errors
+    /// [`DbError::Sqlite`].
+    pub fn pauses(&self) -> Result<Vec<PauseWord>, DbError> {
+        leadership::pauses(&self.connection).map_err(|e| self.failed("read the pauses", e))
     }
 
     /// The connection itself, for tests and planted bugs: nothing written through it is checked by more than

@@ -1,9 +1,9 @@
 //! Who may act: one row that is never deleted, and the history beside it.
 
 use oncegate_protocol::{Epoch, Holder, Leadership, StoreReply, Wall};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Error, Result};
 
-use crate::rows::{epoch_in, epoch_out, holder_in, wall_in};
+use crate::rows::{epoch_in, epoch_out, holder_in, pause_in, unsigned, wall_in};
 use crate::statements;
 
 /// One leadership of the past, or the present one.
@@ -19,9 +19,29 @@ pub struct HistoryEntry {
     pub closed: Option<(Wall, String)>,
 }
 
+/// A reply, and what was seen when the history could not be written.
+pub(crate) type Told = (StoreReply, Option<Error>);
+
+/// One word of an operator on new orders.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PauseWord {
+    /// New orders are stopped from here on; else they go on.
+    pub paused: bool,
+    /// Why.
+    pub reason: String,
+    /// When, by the wall clock of the node that was told.
+    pub at: Wall,
+}
+
 pub(crate) fn read(connection: &Connection) -> Result<Leadership> {
     connection.prepare_cached(statements::READ_LEADERSHIP)?.query_row([], |row| {
-        Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+        Ok(Leadership {
+            epoch: epoch_in(row, 0)?,
+            holder: holder_in(row, 1)?,
+            heartbeat_at: wall_in(row, 2)?,
+            paused: pause_in(row, 3)?,
+            pause_words: unsigned(row, 5)?,
+        })
     })
 }
 
@@ -32,27 +52,47 @@ pub(crate) fn fence(connection: &Connection, epoch: Epoch, holder: &Holder) -> R
     Ok((!own).then_some(leadership))
 }
 
-pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply> {
+pub(crate) fn open(connection: &Connection, expected: Epoch, holder: &Holder, at: Wall) -> Result<Told> {
     let opened = connection.prepare_cached(statements::OPEN_EPOCH)?.execute((
         epoch_out(expected),
         holder.as_str(),
         at.as_millis(),
     ))?;
     if opened == 0 {
-        return Ok(StoreReply::Fenced(read(connection)?));
+        return Ok((StoreReply::Fenced(read(connection)?), None));
     }
     let epoch = expected.next();
-    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((
-        epoch_out(expected),
-        at.as_millis(),
-        format!("{holder} opened epoch {epoch}"),
-    ))?;
-    connection.prepare_cached(statements::OPEN_HISTORY)?.execute((
-        epoch_out(epoch),
-        holder.as_str(),
-        at.as_millis(),
-    ))?;
-    Ok(StoreReply::Opened(epoch))
+    let untold = write_history(connection, |connection| {
+        connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((
+            epoch_out(expected),
+            at.as_millis(),
+            format!("{holder} opened epoch {epoch}"),
+        ))?;
+        connection.prepare_cached(statements::OPEN_HISTORY)?.execute((
+            epoch_out(epoch),
+            holder.as_str(),
+            at.as_millis(),
+        ))?;
+        Ok(())
+    })?;
+    Ok((StoreReply::Opened(epoch), untold))
+}
+
+/// The history is for people: what keeps it from being written is returned, undone, and keeps nothing else from being
+/// committed.
+fn write_history(connection: &Connection, write: impl FnOnce(&Connection) -> Result<()>) -> Result<Option<Error>> {
+    connection.prepare_cached(statements::SAVEPOINT_HISTORY)?.execute([])?;
+    let Err(untold) = write(connection) else {
+        connection.prepare_cached(statements::RELEASE_HISTORY)?.execute([])?;
+        return Ok(None);
+    };
+    if connection.is_autocommit() {
+        // What kept it from being written has rolled everything back, as a disk that fails may.
+        return Err(untold);
+    }
+    connection.prepare_cached(statements::ROLLBACK_HISTORY)?.execute([])?;
+    connection.prepare_cached(statements::RELEASE_HISTORY)?.execute([])?;
+    Ok(Some(untold))
 }
 
 /// Whether it was taken. One statement, which is its own commit.
@@ -74,19 +114,39 @@ pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, 
     }
 }
 
-pub(crate) fn vacate(
+pub(crate) fn vacate(connection: &Connection, epoch: Epoch, holder: &Holder, reason: &str, at: Wall) -> Result<Told> {
+    let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
+    if vacated == 0 {
+        return Ok((StoreReply::Fenced(read(connection)?), None));
+    }
+    let untold = write_history(connection, |connection| {
+        connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
+        Ok(())
+    })?;
+    Ok((StoreReply::Done, untold))
+}
+
+/// Taken or not, the leadership that this leaves behind is the answer.
+pub(crate) fn set_pause(
     connection: &Connection,
-    epoch: Epoch,
-    holder: &Holder,
+    paused: bool,
+    seen: u64,
     reason: &str,
     at: Wall,
 ) -> Result<StoreReply> {
-    let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
-    if vacated == 0 {
-        return Ok(StoreReply::Fenced(read(connection)?));
+    // A number that does not fit comes after none that was ever taken.
+    if let Ok(number) = i64::try_from(seen.saturating_add(1)) {
+        connection.prepare_cached(statements::SET_PAUSE)?.execute((number, paused, reason, at.as_millis()))?;
     }
-    connection.prepare_cached(statements::CLOSE_HISTORY)?.execute((epoch_out(epoch), at.as_millis(), reason))?;
-    Ok(StoreReply::Done)
+    Ok(StoreReply::Leadership(read(connection)?))
+}
+
+/// Every word of operators on new orders, oldest first.
+pub(crate) fn pauses(connection: &Connection) -> Result<Vec<PauseWord>> {
+    connection
+        .prepare_cached("SELECT paused, reason, at FROM pauses ORDER BY number")?
+        .query_map([], |row| Ok(PauseWord { paused: row.get(0)?, reason: row.get(1)?, at: wall_in(row, 2)? }))?
+        .collect()
 }
 
 /// All leaderships, oldest first.

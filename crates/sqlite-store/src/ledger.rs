@@ -8,12 +8,12 @@ use std::path::Path;
 
 use oncegate_coordinator::ledger::{Decision, Entry, Ledger, Tally, Term, Wanted};
 use oncegate_coordinator::ports::BoxFuture;
-use oncegate_protocol::{Fingerprint, Holder, PortError, SignalRecord, SignalState, Wall};
+use oncegate_protocol::{Fingerprint, Holder, Leadership, PortError, SignalRecord, SignalState, Wall};
 use rusqlite::{Connection, OptionalExtension as _, Params, Result, Row};
 
 use crate::db::{open_read_only, transact};
 use crate::error::DbError;
-use crate::rows::{attempts, epoch_in, fingerprint_in, state_in, unsigned, wall_in};
+use crate::rows::{attempts, epoch_in, fingerprint_in, holder_in, state_in, unsigned, wall_in};
 use crate::store::ended;
 use crate::worker::Worker;
 use crate::{schema, statements};
@@ -43,6 +43,19 @@ impl SqliteLedger {
         let worker = Worker::start("oncegate-ledger", connection)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;
         Ok(Self { worker, place })
+    }
+
+    /// Who leads, by the store.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn leadership(&self) -> Result<Leadership, PortError> {
+        self.read("read the leadership", |connection| {
+            connection.prepare_cached(statements::READ_WHO_LEADS)?.query_row([], |row| {
+                Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+            })
+        })
+        .await
     }
 
     /// One transaction, hence one snapshot.

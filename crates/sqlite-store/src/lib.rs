@@ -27,7 +27,7 @@ mod worker;
 
 pub use db::Db;
 pub use error::DbError;
-pub use leadership::HistoryEntry;
+pub use leadership::{HistoryEntry, PauseWord};
 pub use lease::SqliteLease;
 pub use ledger::SqliteLedger;
 pub use store::SqliteStore;

@@ -4,7 +4,8 @@
 
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leg, Outcome, SignalRecord, SignalState, Wall,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leg, Outcome, Pause, SignalRecord, SignalState,
+    Wall,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension as _, Params, Result, Row};
@@ -37,6 +38,12 @@ pub(crate) fn holder_in(row: &Row<'_>, column: usize) -> Result<Option<Holder>> 
 
 pub(crate) fn wall_in(row: &Row<'_>, column: usize) -> Result<Wall> {
     row.get(column).map(Wall::from_millis)
+}
+
+/// From the instant in `column` and the reason after it.
+pub(crate) fn pause_in(row: &Row<'_>, column: usize) -> Result<Option<Pause>> {
+    let (since, reason) = (row.get::<_, Option<i64>>(column)?, row.get(column + 1)?);
+    Ok(since.map(Wall::from_millis).zip(reason).map(|(since, reason)| Pause { reason, since }))
 }
 
 pub(crate) fn state_in(row: &Row<'_>, column: usize) -> Result<SignalState> {

@@ -11,11 +11,12 @@ use crate::error::DbError;
 const APPLICATION_ID: i64 = 0x6f67_6174;
 
 /// In order; a store of version n has been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_quarantined.sql"),
-    include_str!("migrations/0004_ledger.sql"),
+    include_str!("migrations/0004_pauses.sql"),
+    include_str!("migrations/0005_ledger.sql"),
 ];
 
 /// The version that this program writes and reads.

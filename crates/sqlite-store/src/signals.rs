@@ -4,7 +4,7 @@ use oncegate_protocol::call::{Resolution, Verdict};
 use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalRecord, SignalState, StoreReply, Wall};
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
-use crate::rows::{epoch_out, fingerprint_in, records, resolution_out, state, state_in};
+use crate::rows::{epoch_out, fingerprint_in, pause_in, records, resolution_out, state, state_in};
 use crate::{leadership, statements};
 
 /// The answer to a repeat, which needs no lock: a signal that is there stays there. None when it is not.
@@ -51,7 +51,9 @@ pub(crate) fn pending(connection: &Connection, limit: u32) -> Result<StoreReply>
     pending.extend(up_to_limit(statements::READ_RECEIVED)?);
     pending.extend(up_to_limit(statements::READ_QUARANTINED)?);
     pending.sort_by_key(by_arrival);
-    Ok(StoreReply::Pending(pending))
+    let mut pause = connection.prepare_cached(statements::READ_PAUSE)?;
+    let paused = pause.query_row([], |row| pause_in(row, 0))?;
+    Ok(StoreReply::Pending { records: pending, paused })
 }
 
 pub(crate) fn read(connection: &Connection, fingerprint: &Fingerprint) -> Result<StoreReply> {

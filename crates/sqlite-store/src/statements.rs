@@ -10,7 +10,21 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 pub(crate) const COMMIT: &str = "COMMIT";
 
-pub(crate) const READ_LEADERSHIP: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+/// What follows may fail without taking the rest along.
+pub(crate) const SAVEPOINT_HISTORY: &str = "SAVEPOINT history";
+
+pub(crate) const ROLLBACK_HISTORY: &str = "ROLLBACK TO history";
+
+pub(crate) const RELEASE_HISTORY: &str = "RELEASE history";
+
+pub(crate) const READ_LEADERSHIP: &str = "\
+SELECT epoch, holder, heartbeat_at, paused_since, paused_reason, (SELECT ifnull(max(number), 0) FROM pauses)
+FROM leadership WHERE id = 1";
+
+/// Rides on this: a trigger puts the word in force.
+pub(crate) const SET_PAUSE: &str = "INSERT INTO pauses (number, paused, reason, at) VALUES (?1, ?2, ?3, ?4)";
+
+pub(crate) const READ_PAUSE: &str = "SELECT paused_since, paused_reason FROM leadership WHERE id = 1";
 
 /// Rides on this: a trigger puts what was executing in doubt.
 pub(crate) const OPEN_EPOCH: &str =
@@ -58,12 +72,13 @@ pub(crate) const READ_QUARANTINED: &str = "\
 SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE state = 'quarantined'
 ORDER BY sequence DESC LIMIT ?1";
 
-/// Whether anything is owed at all; the common answer to a look is no.
+/// Whether a look brings anything at all; the common answer is no.
 pub(crate) const READ_WHETHER_OWED: &str = "\
 SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
-    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')";
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')
+    OR EXISTS (SELECT 1 FROM leadership WHERE id = 1 AND paused_since IS NOT NULL)";
 
 pub(crate) const READ_ATTEMPTS: &str = "\
 SELECT ordinal, leg, number, epoch, owner, client_order_id, claimed_at, outcome, outcome_detail, answered_for
@@ -162,6 +177,9 @@ pub(crate) const COUNT_SIGNALS: &str = "SELECT ifnull(max(sequence), 0) FROM sig
 pub(crate) const OLDEST_EXECUTED: &str =
     "SELECT received_at FROM signals WHERE state = 'executed' AND sequence > 0 ORDER BY sequence LIMIT 1";
 
+/// What a store of any version can tell of it.
+pub(crate) const READ_WHO_LEADS: &str = "SELECT epoch, holder, heartbeat_at FROM leadership WHERE id = 1";
+
 pub(crate) const READ_CONCLUSIONS: &str =
     "SELECT at, holder, verdict, detail FROM conclusions WHERE fingerprint = ?1 ORDER BY id";
 
@@ -178,11 +196,16 @@ mod tests {
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 30] = [
+    const HOT: [&str; 35] = [
         BEGIN,
         BEGIN_WRITE,
         COMMIT,
+        SAVEPOINT_HISTORY,
+        ROLLBACK_HISTORY,
+        RELEASE_HISTORY,
         READ_LEADERSHIP,
+        SET_PAUSE,
+        READ_PAUSE,
         OPEN_EPOCH,
         HEARTBEAT,
         VACATE,
@@ -212,7 +235,7 @@ mod tests {
     ];
 
     /// What people read.
-    const LEDGER: [&str; 20] = [
+    const LEDGER: [&str; 21] = [
         NEWEST_RECEIVED,
         NEWEST_EXECUTING,
         NEWEST_IN_DOUBT,
@@ -230,6 +253,7 @@ mod tests {
         TALLY_QUARANTINED,
         COUNT_SIGNALS,
         OLDEST_EXECUTED,
+        READ_WHO_LEADS,
         READ_CONCLUSIONS,
         READ_RESOLUTIONS,
         // Along its key, newest first; its limit ends it.

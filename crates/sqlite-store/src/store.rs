@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, SignalStore};
@@ -22,6 +23,7 @@ pub struct SqliteStore {
     added: Arc<Notify>,
     clock: Arc<dyn Clock>,
     place: String,
+    history_failures: Arc<AtomicU64>,
 }
 
 /// A connection, and the newest foreign commit that it told of.
@@ -61,10 +63,16 @@ impl SqliteStore {
     }
 
     fn serve(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        let place = db.place().to_owned();
+        let (place, history_failures) = (db.place().to_owned(), db.history_failures());
         let worker = Worker::start("oncegate-store", Watched::new(db)?)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;
-        Ok(Self { worker, added: Arc::default(), clock, place })
+        Ok(Self { worker, added: Arc::default(), clock, place, history_failures })
+    }
+
+    /// How often the history of leaderships could not be written since this was opened. Each was logged, and kept
+    /// nobody from leading.
+    pub fn history_failures(&self) -> u64 {
+        self.history_failures.load(Ordering::Relaxed)
     }
 }
 
@@ -108,6 +116,8 @@ fn adds_work(call: &StoreCall, reply: &Result<StoreReply, DbError>) -> bool {
     match call {
         StoreCall::Insert { .. } => matches!(reply, Ok(StoreReply::Stored { new: true, .. })),
         StoreCall::Resolve { .. } => matches!(reply, Ok(StoreReply::State(Some(SignalState::Received)))),
+        // What waited may go on; and whoever leads is to know at once that it may not.
+        StoreCall::SetPause { .. } => reply.is_ok(),
         StoreCall::ReadLeadership
         | StoreCall::OpenEpoch { .. }
         | StoreCall::Heartbeat { .. }

@@ -265,7 +265,9 @@ fn what_is_owed_comes_in_order_of_arrival_and_bounded_by_kind() {
     let mut calls = vec![open_epoch(0, "a")];
     calls.extend((1..=6).map(insert));
     calls.extend([execute(2, 1, "a"), execute(4, 1, "a"), execute(5, 1, "a"), outcome(5, 1, "a", accepted())]);
-    let StoreReply::Pending(pending) = then(&calls, &StoreCall::ReadPending { limit: 2 }) else { panic!() };
+    let StoreReply::Pending { records: pending, .. } = then(&calls, &StoreCall::ReadPending { limit: 2 }) else {
+        panic!()
+    };
     let order: Vec<_> = pending.iter().map(|record| record.fingerprint).collect();
     assert_eq!(order, [1, 2, 3, 4].map(fingerprint));
 }
@@ -279,7 +281,9 @@ fn the_newest_quarantines_are_owed_a_telling_until_they_are_resolved() {
     }
     calls.extend([insert(5), insert(6)]);
     let read = |calls: &[StoreCall]| {
-        let StoreReply::Pending(pending) = then(calls, &StoreCall::ReadPending { limit: 2 }) else { panic!() };
+        let StoreReply::Pending { records: pending, .. } = then(calls, &StoreCall::ReadPending { limit: 2 }) else {
+            panic!()
+        };
         pending.iter().map(|record| record.fingerprint).collect::<Vec<_>>()
     };
     assert_eq!(read(&calls), [3, 4, 5, 6].map(fingerprint), "and they take no room from what is to be done");
@@ -359,14 +363,12 @@ fn a_call_that_fails_halfway_leaves_nothing() {
     let doubt = [insert(1), open_epoch(0, "a"), execute(1, 1, "a"), open_epoch(1, "b"), insert(2)];
     let quarantine = conclude(1, 2, "b", Verdict::Quarantine("blind".into()));
     let quarantined: Vec<_> = doubt.iter().cloned().chain([quarantine.clone()]).collect();
-    let vacate = StoreCall::Vacate { epoch: Epoch(2), holder: holder("b"), reason: "asked".into(), at: AT };
     for (before, call, last_write) in [
         (&doubt[..], insert(3), "INSERT ON signals"),
         (&doubt[..], execute(2, 2, "b"), "UPDATE ON signals"),
         (&doubt[..], outcome(1, 1, "a", accepted()), "UPDATE ON signals"),
         (&doubt[..], quarantine, "INSERT ON conclusions"),
-        (&doubt[..], open_epoch(2, "c"), "INSERT ON leadership_history"),
-        (&doubt[..], vacate, "UPDATE ON leadership_history"),
+        (&doubt[..], open_epoch(2, "c"), "UPDATE ON leadership"),
         (&quarantined[..], resolve(1, 1, Resolution::Resend), "INSERT ON resolutions"),
     ] {
         let mut db: Db = after(before);
@@ -378,5 +380,32 @@ fn a_call_that_fails_halfway_leaves_nothing() {
         db.connection().execute_batch("DROP TRIGGER fault").unwrap();
         db.apply(&call).unwrap();
         assert_ne!(every_row(&mut db), rows, "{call:?} was not hindered by anything else");
+    }
+}
+
+/// However it fails: what was written of it is undone, counted, and everything else is committed.
+#[test]
+fn a_history_that_cannot_be_written_stops_nobody_from_leading_or_leaving() {
+    let vacate = StoreCall::Vacate { epoch: Epoch(2), holder: holder("b"), reason: "asked".into(), at: AT };
+    let led = [insert(1), open_epoch(0, "a"), execute(1, 1, "a")];
+    for how in ["ABORT", "FAIL"] {
+        let mut db = after(&led);
+        let fault = |write: &str| {
+            format!(
+                "CREATE TRIGGER fault_{write} AFTER {write} ON leadership_history BEGIN SELECT RAISE({how}, 'disk'); END"
+            )
+        };
+        db.connection().execute_batch(&fault("INSERT")).unwrap();
+        assert_eq!(db.apply(&open_epoch(1, "b")).unwrap(), StoreReply::Opened(Epoch(2)), "{how}");
+        assert_eq!(db.leadership().unwrap().holder, Some(holder("b")));
+        assert_eq!(db.signals().unwrap()[0].state, SignalState::InDoubt);
+        let history = db.history().unwrap();
+        assert_eq!((history.len(), &history[0].closed), (1, &None), "half of it was kept");
+        db.connection().execute_batch("DROP TRIGGER fault_INSERT").unwrap();
+        db.connection().execute_batch(&fault("UPDATE")).unwrap();
+        db.connection().execute_batch("INSERT INTO leadership_history VALUES (2, 'b', 0, NULL, NULL)").unwrap();
+        assert_eq!(db.apply(&vacate).unwrap(), StoreReply::Done, "{how}");
+        assert_eq!(db.leadership().unwrap().holder, None);
+        assert_eq!(db.history_failures().load(std::sync::atomic::Ordering::Relaxed), 2, "{how}");
     }
 }

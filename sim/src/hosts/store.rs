@@ -219,6 +219,7 @@ impl StoreHost {
                 );
                 if let Ok(row) = db.leadership() {
                     world.judge().fenced_claims.committed(at, claim, &row);
+                    world.judge().claims.begun(at, claim, row.paused.as_ref());
                 }
                 let read = StoreCall::ReadSignal { fingerprint: claim.fingerprint };
                 if let Ok(StoreReply::Signal(Some(record))) = db.apply(&read) {
@@ -238,6 +239,27 @@ impl StoreHost {
                         row.epoch
                     )),
                 );
+            }
+            (StoreCall::Claim(claim), StoreReply::Paused(_)) => {
+                world.judge().sightings.saw(Sighting::ClaimPaused);
+                world.tell(
+                    self.at,
+                    What::Store(format!(
+                        "REFUSES the claim on {:?} by {}: new orders are stopped",
+                        claim.fingerprint,
+                        world.hosts()[node].name
+                    )),
+                );
+            }
+            (StoreCall::SetPause { paused, seen, .. }, StoreReply::Leadership(row)) => {
+                let taken = row.pause_words == seen.saturating_add(1) && row.paused.is_some() == *paused;
+                if taken {
+                    let told = if *paused { "new orders are stopped" } else { "new orders go on" };
+                    world.tell(self.at, What::Store(format!("{told}, by the word of {}", world.hosts()[node].name)));
+                    let sighting = if *paused { Sighting::OrdersStopped } else { Sighting::OrdersGoOn };
+                    world.judge().sightings.saw(sighting);
+                    self.change();
+                }
             }
             (StoreCall::Claim(_), StoreReply::NotClaimed(_)) => world.judge().sightings.saw(Sighting::ClaimTaken),
             (StoreCall::Heartbeat { .. }, StoreReply::Fenced(_)) => {

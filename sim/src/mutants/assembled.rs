@@ -90,7 +90,7 @@ impl Assembled {
             Event::StoreChanged => self.gate.on_store_changed(now),
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => self.election.shut_down(now, &mut self.out),
-            Event::Tick | Event::Resolve { .. } => {}
+            Event::Tick | Event::Resolve { .. } | Event::ReadLeadership { .. } | Event::SetPause { .. } => {}
         }
     }
 }

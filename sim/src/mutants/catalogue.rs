@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{Bug, Mutant, broker, election, intake, lease, replaced, store};
 use crate::oracles::{
-    alerts, at_most_once, epochs, fenced_claims, gate_lease, handled, handover, heeds, leader_acts, sends, split_brain,
-    store_agrees, truth,
+    alerts, at_most_once, claims, epochs, fenced_claims, gate_lease, handled, handover, heeds, leader_acts, sends,
+    split_brain, store_agrees, truth,
 };
 
 /// Where a bug lives.
@@ -44,7 +44,7 @@ pub struct Row {
 }
 
 /// Every planted bug.
-pub const CATALOGUE: [Row; 46] = [
+pub const CATALOGUE: [Row; 47] = [
     Row {
         mutant: Mutant::CheckThenAct,
         name: "check-then-act",
@@ -412,5 +412,13 @@ pub const CATALOGUE: [Row; 46] = [
         place: Place::Machine,
         against: &[crate::hosts::PROCESSES],
         bug: &intake::fails_fast::FailsFast,
+    },
+    Row {
+        mutant: Mutant::ClaimWithoutPause,
+        name: "claim-without-pause",
+        story: "The claim does not ask whether operators have stopped new orders: only leaders do, when they look.",
+        place: Place::Store,
+        against: &[claims::NAME],
+        bug: &store::claims::ClaimWithoutPause,
     },
 ];

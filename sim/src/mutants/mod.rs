@@ -123,6 +123,8 @@ pub enum Mutant {
     SilentQuarantine,
     /// A process that can't reach its store ends itself.
     FailsFast,
+    /// The claim does not ask whether operators have stopped new orders: only leaders do, when they look.
+    ClaimWithoutPause,
 }
 
 /// A bug: whatever it does not say is as in production.

@@ -18,6 +18,7 @@ use crate::world::trace::What;
 use crate::world::{World, locked};
 
 pub use calls::Fate;
+use operator::Operator;
 use undo::Undo;
 
 /// The faults of one run.
@@ -29,6 +30,7 @@ pub struct Nemesis {
     heartbeats: Arc<Heartbeats>,
     nodes: usize,
     members: Arc<Nodes>,
+    operator: Arc<Operator>,
     active: Mutex<Active>,
 }
 
@@ -51,7 +53,8 @@ impl Nemesis {
         nodes: usize,
         members: Arc<Nodes>,
     ) -> Arc<Self> {
-        Arc::new(Self { world, store, broker, redis, heartbeats, nodes, members, active: Mutex::default() })
+        let operator = Arc::new(Operator::new(Arc::clone(&world), Arc::clone(&members), nodes));
+        Arc::new(Self { world, store, broker, redis, heartbeats, nodes, members, operator, active: Mutex::default() })
     }
 
     /// Whether the broker has a look-up.

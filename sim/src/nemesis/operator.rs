@@ -1,17 +1,106 @@
-//! The operator, who finds out what became of what was left to a human.
+//! The operator, who finds out what became of what was left to a human, and stops new orders.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncegate_protocol::SignalState;
 use oncegate_protocol::call::Resolution;
+use tokio::sync::Notify;
 
 use super::Nemesis;
 use crate::hosts::broker::LONGEST_FLIGHT;
+use crate::hosts::node::Nodes;
 use crate::world::trace::What;
+use crate::world::{World, locked};
 
 /// How long after the last send an operator waits before an order counts as not placed.
 const OPERATOR_WAITS: Duration = Duration::from_secs(10);
+
+/// How long an operator waits for a node to confirm a word.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(3);
+/// And how long before it is said at the next one.
+const OPERATOR_TURNS: Duration = Duration::from_secs(1);
+
+/// Who stops new orders and lets them go on, for as many reasons as there are at a time.
+pub(super) struct Operator {
+    world: Arc<World>,
+    members: Arc<Nodes>,
+    nodes: usize,
+    mind: Mutex<Mind>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Mind {
+    /// How many reasons there are to have new orders stopped.
+    reasons: u32,
+    /// How often the operator has had another mind.
+    turns: u64,
+}
+
+impl Operator {
+    pub(super) fn new(world: Arc<World>, members: Arc<Nodes>, nodes: usize) -> Self {
+        Self { world, members, nodes, mind: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// One more reason to have them stopped.
+    pub(super) fn stops_orders(self: &Arc<Self>, at: usize) {
+        locked(&self.mind).reasons += 1;
+        self.say(at, true);
+    }
+
+    /// One reason less; with the last one they go on.
+    pub(super) fn lets_orders_go_on(self: &Arc<Self>, at: usize) {
+        let reasons = {
+            let mind = &mut *locked(&self.mind);
+            mind.reasons = mind.reasons.saturating_sub(1);
+            mind.reasons
+        };
+        if reasons == 0 {
+            self.say(at, false);
+        }
+    }
+
+    /// Says it at one node after the other until one confirms it, or the operator has another mind: what was said
+    /// before is then not waited for any more.
+    fn say(self: &Arc<Self>, first: usize, paused: bool) {
+        let turn = {
+            let mind = &mut *locked(&self.mind);
+            mind.turns += 1;
+            mind.turns
+        };
+        self.changed.notify_waiters();
+        let operator = Arc::clone(self);
+        self.world.spawn(async move {
+            let changed = operator.changed.notified();
+            if locked(&operator.mind).turns != turn {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = operator.insist(first, paused) => {}
+            }
+        });
+    }
+
+    async fn insist(&self, first: usize, paused: bool) {
+        let mut node = first;
+        loop {
+            if let Some(handle) = self.members.handle(node) {
+                let reason = "as the operator's book has it".to_owned();
+                let said = async { if paused { handle.pause(reason).await } else { handle.resume(reason).await } };
+                tokio::select! {
+                    biased;
+                    answer = said => if answer.is_ok() { return },
+                    () = self.world.sleep_until(self.world.now() + OPERATOR_PATIENCE) => {}
+                }
+            }
+            node = (node + 1) % self.nodes;
+            self.world.sleep_until(self.world.now() + OPERATOR_TURNS).await;
+        }
+    }
+}
 
 impl Nemesis {
     /// What an operator does who finds signals quarantined: looks each up in the broker's own book, and says so.

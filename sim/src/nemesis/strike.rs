@@ -75,6 +75,10 @@ impl Nemesis {
                 self.resolve_quarantined(at);
                 (format!("an operator looks through the quarantined signals, at {}", self.name(at)), None)
             }),
+            Fault::StopOrders { host: name, .. } => host(name).filter(|at| *at < self.nodes).map(|at| {
+                self.operator.stops_orders(at);
+                (format!("an operator stops new orders, at {}", self.name(at)), Some(Undo::LetOrdersGoOn { host: at }))
+            }),
             Fault::Snapshot { host: name, .. } => host(name).map(|at| {
                 let lasts = fault.lasts();
                 world.hosts()[at].pause();

@@ -16,6 +16,7 @@ pub(super) enum Undo {
     Admit(usize),
     Thaw { host: usize, since: Duration },
     JoinMasters,
+    LetOrdersGoOn { host: usize },
     Start { host: usize, mend: bool },
     Resume(usize),
     ResumeHeartbeats(usize),
@@ -60,6 +61,10 @@ impl Nemesis {
                 }
                 self.lease_is_lost();
                 (self.redis.at, "the second redis is gone, with all it was told".into())
+            }
+            Undo::LetOrdersGoOn { host } => {
+                self.operator.lets_orders_go_on(host);
+                (host, format!("an operator lets new orders go on, at {}", self.name(host)))
             }
             Undo::Redis(fault) => {
                 self.redis.end(fault);

@@ -48,6 +48,8 @@ pub struct Alerts {
     /// When each process last said that it gave something up.
     gave_up: BTreeMap<Process, Duration>,
     committed: BTreeSet<(Fingerprint, SignalState)>,
+    /// What operators have ever said of new orders, and the store has taken.
+    said_of_orders: BTreeSet<bool>,
     /// What is quarantined and was told of to nobody since, and since when it is.
     untold: BTreeMap<Fingerprint, Duration>,
     quarantined: BTreeSet<Fingerprint>,
@@ -97,9 +99,10 @@ fn least_severity(notice: &Notice) -> Severity {
         | Notice::LostLeadership { .. }
         | Notice::SplitBrain { .. }
         | Notice::Fenced { .. }
-        | Notice::InDoubt { .. } => Severity::Error,
+        | Notice::InDoubt { .. }
+        | Notice::Paused { .. } => Severity::Error,
         Notice::GaveUpLease { .. } | Notice::PortFailed { .. } | Notice::NotSent { .. } => Severity::Warning,
-        Notice::Settled { .. } | Notice::Sending { .. } => Severity::Info,
+        Notice::Settled { .. } | Notice::Sending { .. } | Notice::Resumed => Severity::Info,
     }
 }
 
@@ -122,6 +125,9 @@ impl Alerts {
                 } else if self.quarantined.insert(*fingerprint) {
                     self.untold.insert(*fingerprint, at);
                 }
+            }
+            (StoreCall::SetPause { .. }, StoreReply::Leadership(row)) => {
+                self.said_of_orders.insert(row.paused.is_some());
             }
             (StoreCall::OpenEpoch { holder, .. }, StoreReply::Opened(epoch)) => {
                 self.holders.insert(*epoch, holder.as_str().to_owned());
@@ -268,6 +274,11 @@ impl Alerts {
                 let stable = weather.place("store").is_none_or(|store| weather.never_touched(store));
                 if stable {
                     wrong = Some("the store has lost nothing");
+                }
+            }
+            Notice::Paused { .. } | Notice::Resumed => {
+                if !self.said_of_orders.contains(&matches!(notice, Notice::Paused { .. })) {
+                    wrong = Some("no operator has said so");
                 }
             }
             Notice::Sending { .. } | Notice::NotSent { .. } | Notice::InDoubt { .. } => {}
@@ -487,7 +498,9 @@ mod tests {
         stage.tell(500, &Notice::Fenced { own: Epoch(1), newest: Epoch(2) });
         stage.tell(500, &Notice::EpochWentBack { read: Epoch(1), seen: Epoch(2) });
         stage.tell(500, &Notice::BecameLeader { epoch: Epoch(2), holder: Holder::new("n1") });
-        assert_eq!(stage.objections(), 6);
+        stage.tell(500, &Notice::Paused { reason: String::new(), since: Wall::default() });
+        stage.tell(500, &Notice::Resumed);
+        assert_eq!(stage.objections(), 8);
         let mut stage = Stage::leading();
         stage.tell(2, &lost);
         assert_eq!(stage.objections(), 0);

@@ -1,11 +1,11 @@
 //! An intent is added only where it may be: to execute where provably nothing was sent, to recover where the end
-//! of an earlier attempt is unknown; and always under the order id of the attempts before it. Reads the signal's
-//! row right after each claim.
+//! of an earlier attempt is unknown; always under the order id of the attempts before it; and to execute only while
+//! operators have not stopped new orders. Reads the signal's row, and the leadership's, right after each claim.
 
 use std::time::Duration;
 
 use oncegate_protocol::call::{Claim, Purpose};
-use oncegate_protocol::{Attempt, Outcome, SignalRecord, SignalState};
+use oncegate_protocol::{Attempt, Outcome, Pause, SignalRecord, SignalState};
 
 use super::Violation;
 
@@ -19,6 +19,17 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// A claim was committed, and operators have said so of new orders.
+    pub fn begun(&mut self, at: Duration, claim: &Claim, paused: Option<&Pause>) {
+        if let (Purpose::Execute, Some(Pause { reason, .. })) = (claim.purpose, paused) {
+            let what = format!(
+                "{} claimed {:?} to execute it, and new orders are stopped: {reason}",
+                claim.holder, claim.fingerprint
+            );
+            self.violations.push(Violation { oracle: NAME, at, what });
+        }
+    }
+
     /// A claim was committed, and the signal is as given.
     pub fn committed(&mut self, at: Duration, claim: &Claim, record: &SignalRecord) {
         let mut object = |what: String| {
@@ -69,11 +80,9 @@ mod tests {
         }
     }
 
-    /// How often it objects to a second attempt after a first that ended so.
-    fn judged(purpose: Purpose, state: SignalState, first: Option<Outcome>, id: &str) -> usize {
-        let record = SignalRecord { attempts: vec![attempt(1, "id", first), attempt(2, id, None)], ..stored(state) };
-        let claim = Claim {
-            fingerprint: record.fingerprint,
+    fn claim(purpose: Purpose, id: &str) -> Claim {
+        Claim {
+            fingerprint: stored(SignalState::Received).fingerprint,
             leg: Leg(0),
             epoch: Epoch(1),
             holder: Holder::new("a"),
@@ -81,10 +90,29 @@ mod tests {
             client_order_id: ClientOrderId::new(id),
             purpose,
             at: Wall::default(),
-        };
+        }
+    }
+
+    /// How often it objects to a second attempt after a first that ended so.
+    fn judged(purpose: Purpose, state: SignalState, first: Option<Outcome>, id: &str) -> usize {
+        let record = SignalRecord { attempts: vec![attempt(1, "id", first), attempt(2, id, None)], ..stored(state) };
+        let claim = claim(purpose, id);
         let mut oracle = Claims::default();
         oracle.committed(Duration::ZERO, &claim, &record);
         oracle.violations.len()
+    }
+
+    #[test]
+    fn what_is_begun_while_new_orders_are_stopped_is_seen() {
+        let pause = Pause { reason: String::new(), since: Wall::default() };
+        for (purpose, paused, objections) in
+            [(Purpose::Execute, None, 0), (Purpose::Execute, Some(&pause), 1), (Purpose::Recover, Some(&pause), 0)]
+        {
+            let claim = claim(purpose, "id");
+            let mut oracle = Claims::default();
+            oracle.begun(Duration::ZERO, &claim, paused);
+            assert_eq!(oracle.violations.len(), objections, "{purpose:?} {paused:?}");
+        }
     }
 
     #[test]

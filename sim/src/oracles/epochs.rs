@@ -53,7 +53,13 @@ mod tests {
     use super::*;
 
     fn row(epoch: u64, holder: Option<&str>) -> Leadership {
-        Leadership { epoch: Epoch(epoch), holder: holder.map(Holder::new), heartbeat_at: Wall::default() }
+        Leadership {
+            epoch: Epoch(epoch),
+            holder: holder.map(Holder::new),
+            heartbeat_at: Wall::default(),
+            paused: None,
+            pause_words: 0,
+        }
     }
 
     fn judged(rows: &[Leadership]) -> usize {

@@ -52,7 +52,13 @@ mod tests {
             purpose: Purpose::Execute,
             at: Wall::default(),
         };
-        let row = Leadership { epoch: Epoch(2), holder: Some(Holder::new("b")), heartbeat_at: Wall::default() };
+        let row = Leadership {
+            epoch: Epoch(2),
+            holder: Some(Holder::new("b")),
+            heartbeat_at: Wall::default(),
+            paused: None,
+            pause_words: 0,
+        };
         let mut oracle = FencedClaims::default();
         oracle.committed(Duration::ZERO, &claim, &row);
         oracle.violations.len()

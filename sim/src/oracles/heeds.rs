@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn who_acts_on_after_it_was_fenced_is_seen() {
         let (mut oracle, bounds) = (Heeds::default(), Bounds::default());
-        let row = Leadership { epoch: Epoch(2), holder: None, heartbeat_at: Wall::default() };
+        let row =
+            Leadership { epoch: Epoch(2), holder: None, heartbeat_at: Wall::default(), paused: None, pause_words: 0 };
         oracle.store_answered(SECOND, &heartbeat(), &StoreReply::Done);
         oracle.acts(2 * SECOND, "say that it leads", "a", &bounds);
         assert_eq!(oracle.violations, []);

@@ -66,8 +66,8 @@ impl Weather {
             Fault::RedisLosesReplies { host: Some(name), .. } => {
                 place(name).zip(self.place("redis")).map(|(a, b)| Touched::link(a, b)).into_iter().collect()
             }
-            // An operator who says what became of a signal wrongs nobody.
-            Fault::Resolve { .. } => Vec::new(),
+            // An operator who says what became of a signal, or what shall not be begun, wrongs nobody.
+            Fault::Resolve { .. } | Fault::StopOrders { .. } => Vec::new(),
             // Within the bound it is no excuse: every time above allows for it.
             Fault::ClockDrift { ppm, .. } if ppm.abs() <= DRIFT_BOUND_PPM => Vec::new(),
             Fault::StoreFails { host: Some(name), .. }

@@ -215,6 +215,15 @@ pub enum Fault {
         /// The node that is told.
         host: String,
     },
+    /// An operator has new orders stopped on all nodes, and lets them go on later; says each again, at one node after the
+    /// other, until it is confirmed.
+    StopOrders {
+        /// The node that is told first.
+        host: String,
+        /// For how long.
+        #[serde(rename = "for")]
+        lasts: Span,
+    },
     /// Redis fails over to a replica that was behind: every connection breaks, and the last writes are gone.
     RedisFailsOver {
         /// How far the replica was behind.
@@ -306,6 +315,7 @@ impl Fault {
             | Self::Pause { lasts, .. }
             | Self::Snapshot { lasts, .. }
             | Self::PauseHeartbeats { lasts, .. }
+            | Self::StopOrders { lasts, .. }
             | Self::ClockDrift { lasts, .. }
             | Self::RedisTwoMasters { lasts, .. }
             | Self::RedisLosesReplies { lasts, .. }
@@ -376,6 +386,7 @@ impl Fault {
             | Self::Pause { host, .. }
             | Self::Snapshot { host, .. }
             | Self::PauseHeartbeats { host, .. }
+            | Self::StopOrders { host, .. }
             | Self::ClockStep { host, .. }
             | Self::StepDown { host }
             | Self::Resolve { host }
@@ -422,6 +433,7 @@ impl Fault {
             Self::PauseHeartbeats { .. } => "pause-heartbeats",
             Self::StepDown { .. } => "step-down",
             Self::Resolve { .. } => "resolve",
+            Self::StopOrders { .. } => "stop-orders",
             Self::ClockStep { .. } => "clock-step",
             Self::ClockDrift { .. } => "clock-drift",
             Self::RedisLosesData => "redis-loses-data",
@@ -449,7 +461,7 @@ impl Fault {
     }
 
     /// The names of all kinds, in the order in which `scenarios/README.md` tells of them.
-    pub const NAMES: [&'static str; 39] = [
+    pub const NAMES: [&'static str; 40] = [
         "partition",
         "one-way",
         "isolate",
@@ -466,6 +478,7 @@ impl Fault {
         "pause-heartbeats",
         "step-down",
         "resolve",
+        "stop-orders",
         "clock-step",
         "clock-drift",
         "redis-loses-data",

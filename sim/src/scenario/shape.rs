@@ -55,6 +55,7 @@ impl Fault {
             | Self::Snapshot { host, lasts }
             | Self::Shutdown { host, down: lasts }
             | Self::Refuse { host, lasts }
+            | Self::StopOrders { host, lasts }
             | Self::PauseHeartbeats { host, lasts } => {
                 visit(Part::Host(host));
                 visit(Part::Lasts(lasts));
@@ -133,6 +134,7 @@ impl Fault {
             Self::BrokerLate { lasts, .. } => vec![Self::BrokerSilent { lasts }, Self::BrokerOutage { lasts }],
             Self::OneWay { .. }
             | Self::PauseHeartbeats { .. }
+            | Self::StopOrders { .. }
             | Self::ClockStep { .. }
             | Self::ClockDrift { .. }
             | Self::LatencySpike { .. }

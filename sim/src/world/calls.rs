@@ -36,6 +36,8 @@ pub enum CallName {
     Conclude,
     /// To the store: an operator says so.
     ResolveSignal,
+    /// To the store: new orders are stopped, or go on.
+    SetPause,
     /// To the broker: place this order.
     Place,
     /// To the broker: do you have this order?
@@ -44,7 +46,7 @@ pub enum CallName {
 
 impl CallName {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Acquire,
         Self::Renew,
         Self::Release,
@@ -60,6 +62,7 @@ impl CallName {
         Self::RecordOutcome,
         Self::Conclude,
         Self::ResolveSignal,
+        Self::SetPause,
         Self::Place,
         Self::LookUp,
     ];
@@ -88,6 +91,7 @@ impl CallName {
             StoreCall::RecordOutcome { .. } => Self::RecordOutcome,
             StoreCall::Conclude { .. } => Self::Conclude,
             StoreCall::Resolve { .. } => Self::ResolveSignal,
+            StoreCall::SetPause { .. } => Self::SetPause,
         }
     }
 
@@ -106,7 +110,8 @@ impl CallName {
             | Self::Claim
             | Self::RecordOutcome
             | Self::Conclude
-            | Self::ResolveSignal => "store",
+            | Self::ResolveSignal
+            | Self::SetPause => "store",
         }
     }
 
@@ -138,6 +143,7 @@ impl CallName {
             Self::RecordOutcome => points!("record-outcome"),
             Self::Conclude => points!("conclude"),
             Self::ResolveSignal => points!("resolve"),
+            Self::SetPause => points!("set-pause"),
             Self::Place => points!("place"),
             Self::LookUp => points!("look-up"),
         }

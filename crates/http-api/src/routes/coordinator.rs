@@ -146,8 +146,13 @@ pub(crate) async fn resume(
     set_pause(&shared, false, reason).await
 }
 
-async fn set_pause(_shared: &Shared, _paused: bool, _reason: String) -> Result<Response, ApiError> {
-    Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "this node can't be paused yet"))
+async fn set_pause(shared: &Shared, paused: bool, reason: String) -> Result<Response, ApiError> {
+    let handle = &shared.api.handle;
+    let asked = async {
+        if paused { handle.pause(reason.clone()).await } else { handle.resume(reason.clone()).await }
+    };
+    in_time(shared, asked).await?.map_err(|why| ApiError::unavailable("not_durable", why))?;
+    Ok(told(shared, StatusCode::OK, reason))
 }
 
 /// The reason, signed by who gave it, in the log before anything is done.

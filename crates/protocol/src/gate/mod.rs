@@ -10,9 +10,13 @@
 //!     └──deadline passed──► expired
 //! ```
 //!
+//! While operators have stopped new orders (`pause`), nothing leaves *received* but what expires: no signal is begun, and
+//! one that is claimed and not sent yet is handed back. What is in doubt goes on.
+//!
 //! Must never: send without a claim that the store confirmed, send when trust does not outlast the broker's
 //! time-out, take silence for refusal, or forget an attempt of its own before the store knows how it ended.
 
+mod pause;
 mod recovery;
 mod task;
 mod told;
@@ -26,7 +30,7 @@ use crate::fingerprint::Fingerprint;
 use crate::ids::{CallId, Epoch};
 use crate::notice::Notice;
 use crate::outbox::Outbox;
-use crate::record::{SignalRecord, SignalState};
+use crate::record::{Pause, SignalRecord, SignalState};
 use crate::time::{Mono, Now};
 use crate::timing::Timing;
 use task::{Stage, Task};
@@ -54,6 +58,9 @@ pub struct Gate {
     rests: BTreeMap<Fingerprint, Rest>,
     /// Outlasts leaderships: an operator need not be woken by one process twice.
     told: Told,
+    /// What operators last said of new orders, as far as is known here. Outlasts leaderships for the same reason; the
+    /// store is what refuses, and the first look of each leadership what corrects.
+    paused: Option<Pause>,
     fenced_by: Option<Epoch>,
 }
 
@@ -62,6 +69,8 @@ struct Reading {
     under_way: Option<CallId>,
     /// Something may have been added since the read under way began.
     again: bool,
+    /// What the read under way says of new orders is older than what is known.
+    old_pause: bool,
     /// The next read even without a hint, because hints may be lost.
     due: Mono,
 }
@@ -72,6 +81,12 @@ struct Rest {
     tries: u32,
 }
 
+impl Reading {
+    fn due(at: Mono) -> Self {
+        Self { under_way: None, again: false, old_pause: false, due: at }
+    }
+}
+
 impl Gate {
     /// A closed gate. The capabilities are what the broker declares; recovery believes nothing else.
     pub fn new(timing: Timing, capabilities: Capabilities) -> Self {
@@ -79,13 +94,14 @@ impl Gate {
             timing,
             capabilities,
             authority: None,
-            reading: Reading { under_way: None, again: false, due: Mono::MAX },
+            reading: Reading::due(Mono::MAX),
             let_go: BTreeSet::new(),
             queue: BTreeMap::new(),
             tasks: BTreeMap::new(),
             calls: BTreeMap::new(),
             rests: BTreeMap::new(),
             told: Told::default(),
+            paused: None,
             fenced_by: None,
         }
     }
@@ -93,6 +109,11 @@ impl Gate {
     /// Whether no attempt of this process still awaits its outcome, or its outcome the store.
     pub fn is_drained(&self) -> bool {
         self.tasks.values().all(|task| !task.is_own_business())
+    }
+
+    /// What operators last said of new orders, as far as is known here.
+    pub fn paused(&self) -> Option<&Pause> {
+        self.paused.as_ref()
     }
 
     /// The newest epoch, when the store refused an act for it since the last call.
@@ -104,7 +125,8 @@ impl Gate {
     pub fn next_deadline(&self) -> Option<Mono> {
         let tasks = self.tasks.values().filter_map(Task::next_deadline).min();
         let reading = (self.authority.is_some() && self.reading.under_way.is_none()).then_some(self.reading.due);
-        let rests = if self.authority.is_some() && self.has_room() {
+        // While new orders are stopped the next look wakes what may have expired.
+        let rests = if self.authority.is_some() && self.has_room() && self.paused.is_none() {
             self.queue.values().filter_map(|record| self.rests.get(&record.fingerprint)).map(|rest| rest.until).min()
         } else {
             None
@@ -125,7 +147,7 @@ impl Gate {
         }
         self.queue.clear();
         self.rests.clear();
-        self.reading = Reading { under_way: None, again: false, due: now.mono };
+        self.reading = Reading::due(now.mono);
         let mut ended = Vec::new();
         for (fingerprint, task) in &mut self.tasks {
             task.on_authority_lost();
@@ -222,7 +244,12 @@ impl Gate {
             self.reading.due = now.mono;
         }
         match reply {
-            Reply::Store(Ok(StoreReply::Pending(records))) => {
+            Reply::Store(Ok(StoreReply::Pending { records, paused })) => {
+                if std::mem::take(&mut self.reading.old_pause) {
+                    self.reading.due = now.mono;
+                } else {
+                    self.learn_pause(paused, out);
+                }
                 let let_go = std::mem::take(&mut self.let_go);
                 let quarantined = records.iter().filter(|record| record.state == SignalState::Quarantined);
                 self.told.keep(&quarantined.map(|record| record.fingerprint).collect(), &let_go);
@@ -241,6 +268,7 @@ impl Gate {
                 }
             }
             other => {
+                self.reading.old_pause = false;
                 out.port_failed("read what is pending", &unexpected(other));
                 self.reading.due = now.mono.plus(self.timing.backoff(1));
             }
@@ -294,7 +322,9 @@ impl Gate {
         while self.authority.is_some() && self.has_room() {
             let rested =
                 |record: &SignalRecord| self.rests.get(&record.fingerprint).is_none_or(|r| now.mono >= r.until);
-            let Some(sequence) = self.queue.iter().find(|(_, record)| rested(record)).map(|(s, _)| *s) else { return };
+            let may_begin = |record: &SignalRecord| self.paused.is_none() || has_expired(record, now);
+            let next = self.queue.iter().find(|(_, record)| rested(record) && may_begin(record));
+            let Some(sequence) = next.map(|(sequence, _)| *sequence) else { return };
             let Some(record) = self.queue.remove(&sequence) else { return };
             self.begin(now, record, out);
         }
@@ -305,7 +335,7 @@ impl Gate {
             return;
         }
         let fingerprint = record.fingerprint;
-        let expired = record.expires_at.is_some_and(|at| now.wall >= at);
+        let expired = has_expired(&record, now);
         self.tasks.insert(fingerprint, Task::new(record));
         if expired {
             self.conclude(now, fingerprint, Verdict::Expire, out);
@@ -353,6 +383,10 @@ impl Gate {
         self.rests.remove(&fingerprint);
         out.notice(Notice::Settled { fingerprint, state, detail });
     }
+}
+
+fn has_expired(record: &SignalRecord, now: Now) -> bool {
+    record.expires_at.is_some_and(|at| now.wall >= at)
 }
 
 /// The error behind a reply that is not the expected one.

@@ -232,6 +232,11 @@ impl Gate {
                 self.on_claimed(now, claim, out);
             }
             Reply::Store(Ok(StoreReply::NotClaimed(record))) => self.on_read_back(now, claim, record.as_ref(), out),
+            Reply::Store(Ok(StoreReply::Paused(leadership))) => {
+                self.on_paused(leadership.paused, out);
+                // It waits where it was; the next look finds it there.
+                self.forget(&fingerprint);
+            }
             Reply::Store(Ok(StoreReply::Fenced(leadership))) => {
                 // A refusal that was long under way may concern an earlier epoch of this process than the present.
                 if self.authority.as_ref().is_some_and(|authority| authority.epoch == claim.epoch) {
@@ -330,6 +335,9 @@ impl Gate {
             Some(authority) if authority.epoch == own.epoch && authority.holder == own.owner => authority,
             Some(_) | None => return Err("leadership was lost between claim and send".into()),
         };
+        if self.paused.is_some() && own.purpose == Purpose::Execute && own.sent == Sent::Never {
+            return Err("operators have stopped new orders".into());
+        }
         let trust_ends = authority.trusted_until.minus(self.timing.broker_timeout);
         if now.mono >= trust_ends {
             let left = authority.trusted_until.since(now.mono);

@@ -51,7 +51,7 @@ impl Bench {
         assert_eq!(node.store(2, leadership(0, None, 0)), vec![open(3, 0, 1, 0)]);
         assert_eq!(node.store(3, StoreReply::Opened(Epoch(1))), vec![became_leader(1, 1), read_pending(4)]);
         if pending.is_empty() {
-            assert_eq!(node.store(4, StoreReply::Pending(vec![])), vec![]);
+            assert_eq!(node.store(4, StoreReply::Pending { records: vec![], paused: None }), vec![]);
         }
         node
     }
@@ -203,7 +203,7 @@ pub(crate) fn not_sent(reason: &str) -> Outcome {
 }
 
 pub(crate) fn pending(records: &[SignalRecord]) -> StoreReply {
-    StoreReply::Pending(records.to_vec())
+    StoreReply::Pending { records: records.to_vec(), paused: None }
 }
 
 pub(crate) fn held_by(holder: Holder, remaining_ms: u64) -> LeaseReply {
@@ -211,7 +211,7 @@ pub(crate) fn held_by(holder: Holder, remaining_ms: u64) -> LeaseReply {
 }
 
 pub(crate) fn row(epoch: u64, holder: Option<Holder>, beat_ms: u64) -> Leadership {
-    Leadership { epoch: Epoch(epoch), holder, heartbeat_at: wall(beat_ms) }
+    Leadership { epoch: Epoch(epoch), holder, heartbeat_at: wall(beat_ms), paused: None, pause_words: 0 }
 }
 
 pub(crate) fn leadership(epoch: u64, holder: Option<Holder>, beat_ms: u64) -> StoreReply {

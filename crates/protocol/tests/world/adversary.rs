@@ -29,6 +29,8 @@ pub(crate) enum Move {
     /// An operator who knows for certain resolves a quarantined signal; one that was not executed is sent again,
     /// or not. The word may be heard twice: now, and again at some later time.
     Resolve(usize, Word),
+    /// An operator tells a node that new orders are stopped, or go on.
+    SetPause(usize, bool),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +104,7 @@ pub(crate) fn moves() -> impl Strategy<Value = Move> {
         2 => Just(Move::LoseLease),
         4 => (any::<u16>(), any::<(bool, bool)>())
             .prop_map(|(pick, (resend, twice))| Move::Resolve(pick.into(), Word { resend, twice })),
+        2 => (0..NODES, any::<bool>()).prop_map(|(host, paused)| Move::SetPause(host, paused)),
     ]
 }
 

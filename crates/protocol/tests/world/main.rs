@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use adversary::{How, Move, Setup, Word, moves, setups};
 use oncegate_protocol::broker::LookupAnswer;
-use oncegate_protocol::call::Resolution;
+use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
     Answer, Call, CallId, Command, DedupScope, Event, Fingerprint, IdentityRule, InstanceId, Machine, Mono, Node,
     NodeConfig, Notice, Now, Outcome, PortError, Reply, RequestId, Signal, SignalRecord, SignalState, StoreCall,
@@ -54,6 +54,10 @@ struct Seen {
     found: u64,
     resent: u64,
     told_for_others: u64,
+    paused: u64,
+    claims_paused: u64,
+    recovered_while_paused: u64,
+    late_pauses: u64,
     settled: [u64; SignalState::ALL.len()],
 }
 
@@ -191,6 +195,12 @@ impl<'a> World<'a> {
                 self.step(host, Event::StoreChanged);
             }
             Move::StepDown(host) => self.step(host, Event::StepDown { reason: "asked".into() }),
+            Move::SetPause(host, paused) => {
+                self.next_request += 1;
+                let request = RequestId(self.next_request);
+                let seen = self.store.leadership.pause_words;
+                self.step(host, Event::SetPause { request, paused, seen, reason: "halted".into() });
+            }
             Move::LoseLease => self.lease.lose_data(),
             Move::Resolve(pick, word) => {
                 let quarantined = |record: &&SignalRecord| record.state == SignalState::Quarantined;
@@ -248,8 +258,10 @@ impl<'a> World<'a> {
                 no_answer(&call)
             }
         };
-        if let (Call::Store(StoreCall::ReadPending { .. }), Reply::Store(Ok(StoreReply::Pending(picture)))) =
-            (&call, &reply)
+        if let (
+            Call::Store(StoreCall::ReadPending { .. }),
+            Reply::Store(Ok(StoreReply::Pending { records: picture, .. })),
+        ) = (&call, &reply)
             && picture.iter().any(|record| self.store.signals[&record.fingerprint] != *record)
         {
             self.seen.borrow_mut().stale_pictures += 1;
@@ -267,6 +279,7 @@ impl<'a> World<'a> {
                     let record = &store.signals[of];
                     record.state == SignalState::Received && record.attempts.iter().any(|a| a.answered_for)
                 };
+                let paused = self.store.leadership.paused.is_some();
                 let reply = self.store.apply(call);
                 if let StoreCall::RecordOutcome { fingerprint, outcome: Outcome::NotSent(_), .. } = call {
                     seen.received_again += u64::from(resent(&self.store, fingerprint));
@@ -274,7 +287,12 @@ impl<'a> World<'a> {
                 if let StoreCall::Claim(claim) = call {
                     match &reply {
                         // P4: the claim was the newest leadership's own.
-                        StoreReply::Claimed { .. } => assert!(self.store.leads(claim.epoch, &claim.holder)),
+                        StoreReply::Claimed { .. } => {
+                            assert!(self.store.leads(claim.epoch, &claim.holder));
+                            assert!(!paused || claim.purpose == Purpose::Recover, "begun while new orders are stopped");
+                            seen.recovered_while_paused += u64::from(paused);
+                        }
+                        StoreReply::Paused(_) => seen.claims_paused += 1,
                         StoreReply::Fenced(_) => seen.claims_fenced += 1,
                         _ => {}
                     }
@@ -307,6 +325,7 @@ impl<'a> World<'a> {
             (_, Reply::Store(Ok(StoreReply::Claimed { .. }))) => seen.late_claims += 1,
             (Call::Store(StoreCall::RecordOutcome { .. }), _) => seen.late_outcomes += 1,
             (Call::Store(StoreCall::Resolve { .. }), _) => seen.late_words += 1,
+            (Call::Store(StoreCall::SetPause { .. }), _) => seen.late_pauses += 1,
             _ => {}
         }
     }
@@ -436,11 +455,13 @@ impl<'a> World<'a> {
             Notice::Fenced { .. } => seen.fenced += 1,
             Notice::NotSent { .. } => seen.not_sent += 1,
             Notice::Settled { state, .. } => seen.settled[*state as usize] += 1,
+            Notice::Paused { .. } => seen.paused += 1,
             Notice::LostLeadership { .. }
             | Notice::GaveUpLease { .. }
             | Notice::SplitBrain { .. }
             | Notice::EpochWentBack { .. }
             | Notice::PortFailed { .. }
+            | Notice::Resumed
             | Notice::Sending { .. } => {}
         }
     }
@@ -501,6 +522,11 @@ impl<'a> World<'a> {
         for _ in 0..STEPS_WITHIN {
             if done(self) {
                 return;
+            }
+            if self.store.leadership.paused.is_some() {
+                // Words of before may still come; the operator has the last.
+                let (seen, at) = (self.store.leadership.pause_words, Wall::default());
+                self.store.apply(&StoreCall::SetPause { paused: false, seen, reason: "over".into(), at });
             }
             if !self.deliver_next() {
                 self.pass(self.until_next_deadline());
@@ -581,6 +607,10 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
         (seen.stale_pictures, "stale pictures"),
         (seen.found, "found"),
         (seen.resent, "resent"),
+        (seen.paused, "paused"),
+        (seen.claims_paused, "refused because of a pause"),
+        (seen.recovered_while_paused, "recovered during a pause"),
+        (seen.late_pauses, "paused late"),
         (seen.told_for_others, "told for an author that did not live to tell"),
         (seen.settled[SignalState::Executed as usize], "executed"),
         (seen.settled[SignalState::Failed as usize], "failed"),

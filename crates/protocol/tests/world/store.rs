@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{
-    Attempt, Epoch, Fingerprint, Holder, Leadership, SignalRecord, SignalState, StoreCall, StoreReply, Wall,
+    Attempt, Epoch, Fingerprint, Holder, Leadership, Pause, SignalRecord, SignalState, StoreCall, StoreReply, Wall,
 };
 
 pub(crate) struct Store {
@@ -17,7 +17,13 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new() -> Self {
         Self {
-            leadership: Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::default() },
+            leadership: Leadership {
+                epoch: Epoch(0),
+                holder: None,
+                heartbeat_at: Wall::default(),
+                paused: None,
+                pause_words: 0,
+            },
             signals: BTreeMap::new(),
             bodies: BTreeMap::new(),
         }
@@ -53,7 +59,8 @@ impl Store {
                     return self.fenced();
                 }
                 let epoch = expected.next();
-                self.leadership = Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at };
+                self.leadership =
+                    Leadership { epoch, holder: Some(holder.clone()), heartbeat_at: *at, ..self.leadership.clone() };
                 for record in self.signals.values_mut().filter(|record| record.state == SignalState::Executing) {
                     record.state = SignalState::InDoubt;
                 }
@@ -82,7 +89,7 @@ impl Store {
                 quarantined.drain(..quarantined.len().saturating_sub(limit));
                 let mut pending: Vec<_> = received.chain(unfinished).chain(quarantined).cloned().collect();
                 pending.sort_by_key(|record| record.sequence);
-                StoreReply::Pending(pending)
+                StoreReply::Pending { records: pending, paused: self.leadership.paused.clone() }
             }
             StoreCall::ReadSignal { fingerprint } => StoreReply::Signal(self.signals.get(fingerprint).cloned()),
             StoreCall::Claim(claim) => self.claim(claim),
@@ -109,6 +116,14 @@ impl Store {
                     (Verdict::Found(_) | Verdict::Quarantine(_) | Verdict::Expire, present) => present,
                 };
                 StoreReply::State(Some(record.state))
+            }
+            StoreCall::SetPause { paused, seen, reason, at } => {
+                if self.leadership.pause_words == *seen {
+                    self.leadership.pause_words += 1;
+                    let since = self.leadership.paused.as_ref().map_or(*at, |pause| pause.since);
+                    self.leadership.paused = paused.then(|| Pause { reason: reason.clone(), since });
+                }
+                StoreReply::Leadership(self.leadership.clone())
             }
             StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
@@ -137,6 +152,9 @@ impl Store {
         let next = 1 + record.attempts.len();
         record.state = match (claim.purpose, record.state) {
             _ if claim.number as usize != next => return StoreReply::NotClaimed(Some(record.clone())),
+            (Purpose::Execute, SignalState::Received) if self.leadership.paused.is_some() => {
+                return StoreReply::Paused(self.leadership.clone());
+            }
             (Purpose::Execute, SignalState::Received) => SignalState::Executing,
             (Purpose::Recover, SignalState::InDoubt) => SignalState::InDoubt,
             (Purpose::Execute | Purpose::Recover, _) => return StoreReply::NotClaimed(Some(record.clone())),

@@ -16,7 +16,9 @@ impl Bug for DeadlineIgnored {
             Box::pin(async move {
                 let mut reply = store.call(call).await?;
                 match &mut reply {
-                    StoreReply::Pending(records) => records.iter_mut().for_each(|record| record.expires_at = None),
+                    StoreReply::Pending { records, .. } => {
+                        records.iter_mut().for_each(|record| record.expires_at = None)
+                    }
                     StoreReply::Signal(Some(record)) | StoreReply::NotClaimed(Some(record)) => record.expires_at = None,
                     _ => {}
                 }

@@ -86,7 +86,7 @@ impl CheckThenAct {
     fn on_reply(&mut self, now: Now, id: CallId, reply: &Reply) {
         if self.look.0 == Some(id) {
             self.look = (None, now.mono.plus(LOOK_EVERY));
-            if let Reply::Store(Ok(StoreReply::Pending(records))) = reply {
+            if let Reply::Store(Ok(StoreReply::Pending { records, .. })) = reply {
                 let fresh =
                     records.iter().filter(|r| r.state == SignalState::Received && !self.seen.contains(&r.fingerprint));
                 self.waiting.extend(fresh.map(|record| (record.sequence, record.clone())));
@@ -189,7 +189,7 @@ impl Machine for CheckThenAct {
             Event::StoreChanged => self.look.1 = now.mono,
             Event::StepDown { reason } => self.election.step_down(now, reason, &mut self.out),
             Event::Shutdown => self.election.shut_down(now, &mut self.out),
-            Event::Tick | Event::Resolve { .. } => {}
+            Event::Tick | Event::Resolve { .. } | Event::ReadLeadership { .. } | Event::SetPause { .. } => {}
         }
         self.election.tick(now, true, &mut self.out);
         self.look_around(now);

@@ -13,6 +13,7 @@ use crate::mutants::{Bug, guards};
 const CLAIMS: &str = "attempts_are_claims";
 const EPOCH_GUARD: &str = "NOT EXISTS (SELECT 1 FROM leadership";
 const STATE_GUARD: &str = "NOT EXISTS (SELECT 1 FROM signals";
+const PAUSE_GUARD: &str = "attempts_wait_while_paused";
 const NUMBER_GUARD: &str = "NEW.number <>";
 
 /// The statement does not ask for the epoch.
@@ -21,6 +22,15 @@ pub(crate) struct ClaimWithoutEpoch;
 impl Bug for ClaimWithoutEpoch {
     fn schema(&self, db: &mut Db) {
         guards::never_holds(db, CLAIMS, EPOCH_GUARD);
+    }
+}
+
+/// The statement does not ask whether new orders are stopped; leaders do, when they look at what is owed.
+pub(crate) struct ClaimWithoutPause;
+
+impl Bug for ClaimWithoutPause {
+    fn schema(&self, db: &mut Db) {
+        guards::drop_trigger(db, PAUSE_GUARD);
     }
 }
 

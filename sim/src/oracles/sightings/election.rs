@@ -42,6 +42,8 @@ impl Sighting {
             Notice::SplitBrain { store: Some(store), .. } if store.instance() == node => Self::SplitToldByLeader,
             Notice::SplitBrain { .. } => Self::SplitTold,
             Notice::Fenced { .. }
+            | Notice::Paused { .. }
+            | Notice::Resumed
             | Notice::EpochWentBack { .. }
             | Notice::PortFailed { .. }
             | Notice::Sending { .. }

@@ -66,6 +66,13 @@ sightings! {
     /// A node that leads no more wrote how its own attempt had ended.
     DeposedTruth = "deposed-truth",
 
+    /// Operators stopped new orders.
+    OrdersStopped = "orders-stopped",
+    /// Operators let new orders go on.
+    OrdersGoOn = "orders-go-on",
+    /// The store refused a claim because new orders were stopped.
+    ClaimPaused = "claim-paused",
+
     // ---- the signal, as the store commits it
 
     /// A received signal was claimed.

@@ -25,12 +25,14 @@ pub enum Baseline {
     /// The leader stands still when it has claimed a signal, and comes back after another has taken over: the order
     /// in doubt was never placed. Where nobody can know, an operator says later.
     Deposed,
+    /// An operator stops new orders, signals come, and new orders go on.
+    Stopped,
 }
 
 impl Baseline {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Quiet, Self::Unheard, Self::StepDown, Self::Shutdown, Self::Takeover, Self::Deposed];
+    pub const ALL: [Self; 7] =
+        [Self::Quiet, Self::Unheard, Self::StepDown, Self::Shutdown, Self::Takeover, Self::Deposed, Self::Stopped];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Baseline {
             Self::Shutdown => "shutdown",
             Self::Takeover => "takeover",
             Self::Deposed => "deposed",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -63,6 +66,7 @@ impl Baseline {
                 let pause = Fault::Pause { host: leader(), lasts: Span::secs(25) };
                 (3, 80, vec![anchored(Point::Claimed, pause), operator(55)])
             }
+            Self::Stopped => (2, 45, vec![timed(5, Fault::StopOrders { host: "n1".into(), lasts: Span::secs(10) })]),
         };
         let mut last = signal("SELL", 9, &["n2"]);
         last.good_for = Some(Span::secs(40));

@@ -196,6 +196,7 @@ fn fault_of(kind: &'static str, nodes: usize, anchored: bool) -> BoxedStrategy<F
         "step-down" => prop_oneof![3 => Just(at_work.to_owned()), 1 => node_name()]
             .prop_map(|host| Fault::StepDown { host })
             .boxed(),
+        "stop-orders" => (node(), lasts()).prop_map(|(host, lasts)| Fault::StopOrders { host, lasts }).boxed(),
         "resolve" => node().prop_map(|host| Fault::Resolve { host }).boxed(),
         "clock-step" => {
             let by = prop_oneof![3 => secs(-60..=60).boxed(), 1 => secs(-7_200..=7_200).boxed()];

@@ -23,7 +23,7 @@ pub(super) const MOST_RENEWALS: u32 = 180;
 
 /// The stories of whose faults the swarm has every kind.
 pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
-    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 18] = [
+    let all: [(&[&str], BoxedStrategy<Vec<FaultSpec>>); 19] = [
         (&["pause"], successor_stands_still().boxed()),
         (&["store-slow"], one_slow_call().boxed()),
         (&["broker-late", "broker-refuses"], refused_before_accepted().boxed()),
@@ -42,6 +42,7 @@ pub fn stories(swarm: &Swarm) -> Vec<BoxedStrategy<Vec<FaultSpec>>> {
         (&["broker-refuses", "pause"], refusal_told_after_the_quarantine().boxed()),
         (&["broker-outage"], order_forgotten().boxed()),
         (&["redis-evicts", "pause-heartbeats"], leader_compares_and_finds_nobody().boxed()),
+        (&["stop-orders"], stopped_as_a_signal_comes().boxed()),
     ];
     all.into_iter().filter(|(kinds, _)| kinds.iter().all(|kind| swarm.has(kind))).map(|(_, story)| story).collect()
 }
@@ -201,6 +202,13 @@ fn leader_compares_and_finds_nobody() -> impl Strategy<Value = Vec<FaultSpec>> {
     (1..=6_u32, secs(10..=20)).prop_map(|(nth, lasts)| {
         let point = Point::Before(CallName::ReadLease);
         vec![when(point, nth, Fault::PauseHeartbeats { host: actor(), lasts }), when(point, nth, Fault::RedisEvicts)]
+    })
+}
+
+/// New orders are stopped just as a signal is stored: its leader may have looked before, and claims after it.
+fn stopped_as_a_signal_comes() -> impl Strategy<Value = Vec<FaultSpec>> {
+    (1..=4_u32, secs(5..=60)).prop_map(|(nth, lasts)| {
+        vec![when(Point::SignalStored, nth, Fault::StopOrders { host: "@follower".into(), lasts })]
     })
 }
 

@@ -1,0 +1,162 @@
+//! Taking signals in, reading what is owed, and moving them on without an attempt.
+
+use futures_util::future::{try_join, try_join3, try_join4, try_join5};
+use oncegate_protocol::call::{Resolution, Verdict};
+use oncegate_protocol::{Epoch, Fingerprint, Holder, Signal, SignalRecord, SignalState, StoreReply, Wall};
+
+use crate::error::Failure;
+use crate::rows::{cell, fingerprint_in, pause_in, records, resolution_out, state_in, text_out, unsigned_out};
+use crate::session::{Params, Session};
+use crate::{leadership, statements};
+
+pub(crate) async fn insert(session: &Session, signal: &Signal, at: Wall) -> Result<StoreReply, Failure> {
+    let fingerprint = signal.fingerprint.as_bytes().as_slice();
+    let params: Params<'_> = &[
+        &fingerprint,
+        &signal.body_digest.as_bytes().as_slice(),
+        &at.as_millis(),
+        &signal.expires_at.map(Wall::as_millis),
+        &signal.raw,
+    ];
+    if session.execute(statements::INSERT_SIGNAL, params).await? == 1 {
+        return Ok(StoreReply::Stored { new: true, state: SignalState::Received, same_body: true });
+    }
+    // It is there, committed, and stays.
+    let row = session.query_one(statements::READ_STATE_AND_DIGEST, &[&fingerprint]).await?;
+    let same_body = fingerprint_in(&row, 1)? == signal.body_digest;
+    Ok(StoreReply::Stored { new: false, state: state_in(&row, 0)?, same_body })
+}
+
+/// In one snapshot, when there is anything.
+pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply, Failure> {
+    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
+    if !cell::<bool>(&session.query_one(statements::READ_WHETHER_OWED, &[]).await?, 0)? {
+        return Ok(StoreReply::Pending { records: Vec::new(), paused });
+    }
+    session
+        .ready(&[statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS, statements::READ_PAUSE])
+        .await?;
+    let up_to = i64::from(limit);
+    let oldest: [Params<'_>; 3] = [
+        &[&SignalState::Executing.name(), &up_to],
+        &[&SignalState::InDoubt.name(), &up_to],
+        &[&SignalState::Received.name(), &up_to],
+    ];
+    let newest: Params<'_> = &[&SignalState::Quarantined.name(), &i64::MAX, &up_to];
+    let ((), executing, in_doubt, received, quarantined) = try_join5(
+        session.batch(statements::BEGIN_READING),
+        session.query(statements::READ_OLDEST, oldest[0]),
+        session.query(statements::READ_OLDEST, oldest[1]),
+        session.query(statements::READ_OLDEST, oldest[2]),
+        session.query(statements::READ_NEWEST, newest),
+    )
+    .await?;
+    let (executing, in_doubt, received, quarantined) = try_join4(
+        records(session, &executing),
+        records(session, &in_doubt),
+        records(session, &received),
+        records(session, &quarantined),
+    )
+    .await?;
+    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
+    session.batch(statements::COMMIT).await?;
+    let by_arrival = |(record, _): &(SignalRecord, Wall)| record.sequence;
+    let mut pending = executing;
+    pending.extend(in_doubt);
+    pending.sort_by_key(by_arrival);
+    pending.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    pending.extend(received);
+    pending.extend(quarantined);
+    pending.sort_by_key(by_arrival);
+    Ok(StoreReply::Pending { records: pending.into_iter().map(|(record, _)| record).collect(), paused })
+}
+
+/// One signal with its attempts, in one snapshot.
+pub(crate) async fn record(session: &Session, fingerprint: &Fingerprint) -> Result<Option<SignalRecord>, Failure> {
+    session.ready(&[statements::READ_SIGNAL, statements::READ_ATTEMPTS]).await?;
+    let which = fingerprint.as_bytes().as_slice();
+    let ((), rows) =
+        try_join(session.batch(statements::BEGIN_READING), session.query(statements::READ_SIGNAL, &[&which])).await?;
+    let record = records(session, &rows).await?.pop();
+    session.batch(statements::COMMIT).await?;
+    Ok(record.map(|(record, _)| record))
+}
+
+/// What a verdict needs, what it brings, and how it is told.
+fn reading(verdict: &Verdict) -> (SignalState, SignalState, &'static str, &str) {
+    match verdict {
+        Verdict::Found(id) => (SignalState::InDoubt, SignalState::Executed, "found", id.as_str()),
+        Verdict::Quarantine(reason) => (SignalState::InDoubt, SignalState::Quarantined, "quarantine", reason),
+        Verdict::Expire => (SignalState::Received, SignalState::Expired, "expire", ""),
+    }
+}
+
+async fn state(session: &Session, fingerprint: &[u8]) -> Result<Option<SignalState>, Failure> {
+    let row = session.query_opt(statements::READ_STATE, &[&fingerprint]).await?;
+    row.map(|row| state_in(&row, 0)).transpose()
+}
+
+pub(crate) async fn conclude(
+    session: &Session,
+    fingerprint: &Fingerprint,
+    (epoch, holder): (Epoch, &Holder),
+    verdict: &Verdict,
+    at: Wall,
+) -> Result<StoreReply, Failure> {
+    session.ready(&[statements::CONCLUDE, statements::RECORD_CONCLUSION]).await?;
+    let (from, to, kind, detail) = reading(verdict);
+    let which = fingerprint.as_bytes().as_slice();
+    let (epoch_out, holder_out) = (unsigned_out(epoch.0), holder.as_str());
+    let params: Params<'_> = &[&which, &epoch_out, &holder_out, &from.name(), &to.name()];
+    let ((), moved) = try_join(session.batch(statements::BEGIN), session.execute(statements::CONCLUDE, params)).await?;
+    if moved == 0 {
+        session.batch(statements::COMMIT).await?;
+        return match leadership::fence(session, epoch, holder).await? {
+            Some(leadership) => Ok(StoreReply::Fenced(leadership)),
+            None => Ok(StoreReply::State(state(session, which).await?)),
+        };
+    }
+    let told: Params<'_> = &[&which, &epoch_out, &holder_out, &kind, &text_out(detail), &at.as_millis()];
+    try_join(session.execute(statements::RECORD_CONCLUSION, told), session.batch(statements::COMMIT)).await?;
+    Ok(StoreReply::State(Some(to)))
+}
+
+/// The signal is locked first, so that its attempts can be counted.
+pub(crate) async fn resolve(
+    session: &Session,
+    fingerprint: &Fingerprint,
+    resolution: Resolution,
+    attempts: u32,
+    reason: &str,
+    at: Wall,
+) -> Result<StoreReply, Failure> {
+    const READY: [&str; 4] =
+        [statements::LOCK_SIGNAL, statements::RESOLVE, statements::ANSWER_FOR, statements::RECORD_RESOLUTION];
+    session.ready(&READY).await?;
+    let to = resolution.state();
+    let which = fingerprint.as_bytes().as_slice();
+    let seen = i64::from(attempts);
+    let ((), locked, moved) = try_join3(
+        session.batch(statements::BEGIN),
+        session.query_opt(statements::LOCK_SIGNAL, &[&which]),
+        session.execute(statements::RESOLVE, &[&which, &to.name(), &seen]),
+    )
+    .await?;
+    if moved == 0 {
+        session.batch(statements::COMMIT).await?;
+        return Ok(StoreReply::State(locked.map(|row| state_in(&row, 0)).transpose()?));
+    }
+    let told: Params<'_> = &[&which, &resolution_out(resolution), &seen, &text_out(reason), &at.as_millis()];
+    let recording = session.execute(statements::RECORD_RESOLUTION, told);
+    match resolution {
+        Resolution::Resend => {
+            let all: Params<'_> = &[&which];
+            let answering = session.execute(statements::ANSWER_FOR, all);
+            try_join3(answering, recording, session.batch(statements::COMMIT)).await?;
+        }
+        Resolution::Executed | Resolution::NotExecuted => {
+            try_join(recording, session.batch(statements::COMMIT)).await?;
+        }
+    }
+    Ok(StoreReply::State(Some(to)))
+}

@@ -1,0 +1,161 @@
+//! Every statement, in one place.
+//!
+//! Those that trade are prepared once per session and kept. Guards stand inside the statement that they guard, or in
+//! the triggers that it fires.
+
+/// For calls that decide on what they have locked.
+pub(crate) const BEGIN: &str = "BEGIN";
+
+/// For several reads of one snapshot.
+pub(crate) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+pub(crate) const COMMIT: &str = "COMMIT";
+
+/// What follows may fail without taking the rest along.
+pub(crate) const SAVEPOINT_HISTORY: &str = "SAVEPOINT history";
+
+pub(crate) const ROLLBACK_HISTORY: &str = "ROLLBACK TO SAVEPOINT history";
+
+/// As text: `synchronous_commit`, `fsync`, `synchronous_standby_names`, and whether this is a standby.
+pub(crate) const READ_SETTINGS: &str = "\
+SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('synchronous_standby_names'),
+    CASE WHEN pg_is_in_recovery() THEN 'true' ELSE 'false' END";
+
+pub(crate) const SET_SYNCHRONOUS_COMMIT: &str = "SET synchronous_commit = on";
+
+/// `channel` is made of letters, digits and underscores: the configuration sees to it.
+pub(crate) fn listen(channel: &str) -> String {
+    format!("LISTEN {channel}")
+}
+
+/// In a commit of its own, after the one that it tells of: what notifies takes a lock on the whole database until its
+/// commit is on the disk, so that otherwise no two of them would share a write to it.
+pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, '')";
+
+pub(crate) const READ_LEADERSHIP: &str = "\
+SELECT epoch, holder, heartbeat_at, paused_since, paused_reason, (SELECT coalesce(max(number), 0) FROM pauses)
+FROM leadership WHERE id = 1";
+
+/// Rides on this: a trigger puts the word in force.
+pub(crate) const SET_PAUSE: &str = "INSERT INTO pauses (number, paused, reason, at) VALUES ($1, $2, $3, $4)";
+
+pub(crate) const READ_PAUSE: &str = "SELECT paused_since, paused_reason FROM leadership WHERE id = 1";
+
+/// Waits for every claim of the present epoch that has not committed yet. Rides on it: a trigger puts what was
+/// executing in doubt.
+pub(crate) const OPEN_EPOCH: &str =
+    "UPDATE leadership SET epoch = epoch + 1, holder = $2, heartbeat_at = $3 WHERE id = 1 AND epoch = $1";
+
+pub(crate) const HEARTBEAT: &str =
+    "UPDATE leadership SET heartbeat_at = $3 WHERE id = 1 AND epoch = $1 AND holder = $2";
+
+pub(crate) const VACATE: &str = "UPDATE leadership SET holder = NULL WHERE id = 1 AND epoch = $1 AND holder = $2";
+
+pub(crate) const OPEN_HISTORY: &str = "INSERT INTO leadership_history (epoch, holder, opened_at) VALUES ($1, $2, $3)";
+
+pub(crate) const CLOSE_HISTORY: &str =
+    "UPDATE leadership_history SET closed_at = $2, reason = $3 WHERE epoch = $1 AND closed_at IS NULL";
+
+pub(crate) const READ_STATE: &str = "SELECT state FROM signals WHERE fingerprint = $1";
+
+/// What follows in the transaction sees the signal and its attempts as they will stay.
+pub(crate) const LOCK_SIGNAL: &str = "SELECT state FROM signals WHERE fingerprint = $1 FOR UPDATE";
+
+pub(crate) const READ_STATE_AND_DIGEST: &str = "SELECT state, body_digest FROM signals WHERE fingerprint = $1";
+
+/// A repeat is passed over before it takes a number; two at the same moment meet at the constraint.
+pub(crate) const INSERT_SIGNAL: &str = "\
+INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw)
+SELECT $1, $2, 'received', $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signals WHERE fingerprint = $1)
+ON CONFLICT (fingerprint) DO NOTHING";
+
+pub(crate) const READ_SIGNAL: &str =
+    "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE fingerprint = $1";
+
+/// The oldest of those in one state.
+pub(crate) const READ_OLDEST: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1
+ORDER BY sequence LIMIT $2";
+
+/// The newest of those in one state that came before a given one.
+pub(crate) const READ_NEWEST: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1 AND sequence < $2
+ORDER BY sequence DESC LIMIT $3";
+
+/// The newest of all that came before a given one.
+pub(crate) const READ_NEWEST_OF_ALL: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE sequence < $1
+ORDER BY sequence DESC LIMIT $2";
+
+/// Whether anything is owed at all; the common answer to a look is no.
+pub(crate) const READ_WHETHER_OWED: &str = "\
+SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')";
+
+pub(crate) const READ_ATTEMPTS: &str = "\
+SELECT leg, number, epoch, owner, client_order_id, claimed_at, outcome, outcome_detail, answered_for
+FROM attempts WHERE fingerprint = $1 ORDER BY ordinal";
+
+/// The claim, whole: the lock on the leadership row lasts until it has committed, so that no epoch is opened between.
+/// A trigger guards the rest, counts the ordinal, and another moves the signal to executing.
+pub(crate) const CLAIM: &str = "\
+INSERT INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at)
+SELECT $1, $2, $3, 0, $4, leader.epoch, leader.holder, $7, $8
+FROM (SELECT epoch, holder FROM leadership WHERE id = 1 AND epoch = $5 AND holder = $6 FOR SHARE) AS leader";
+
+pub(crate) const WRITE_OUTCOME: &str = "\
+UPDATE attempts SET outcome = $5, outcome_detail = $6, outcome_at = $7
+WHERE fingerprint = $1 AND leg = $2 AND number = $3 AND owner = $4";
+
+pub(crate) const WRITE_STATE: &str = "UPDATE signals SET state = $2 WHERE fingerprint = $1";
+
+/// Under the same lock as a claim, and for the same reason.
+pub(crate) const CONCLUDE: &str = "\
+UPDATE signals SET state = $5
+FROM (SELECT epoch FROM leadership WHERE id = 1 AND epoch = $2 AND holder = $3 FOR SHARE) AS leader
+WHERE fingerprint = $1 AND state = $4";
+
+pub(crate) const RECORD_CONCLUSION: &str =
+    "INSERT INTO conclusions (fingerprint, epoch, holder, verdict, detail, at) VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub(crate) const RESOLVE: &str = "\
+UPDATE signals SET state = $2
+WHERE fingerprint = $1 AND state = 'quarantined'
+    AND (SELECT count(*) FROM attempts WHERE fingerprint = $1) = $3";
+
+pub(crate) const ANSWER_FOR: &str = "UPDATE attempts SET answered_for = true WHERE fingerprint = $1";
+
+pub(crate) const RECORD_RESOLUTION: &str =
+    "INSERT INTO resolutions (fingerprint, resolution, attempts, reason, at) VALUES ($1, $2, $3, $4, $5)";
+
+/// For people: conclusions and resolutions of one signal, each with its leader if it had one.
+pub(crate) const READ_DECISIONS: &str = "\
+SELECT at, holder, verdict, detail FROM conclusions WHERE fingerprint = $1
+UNION ALL
+SELECT at, NULL, resolution, reason FROM resolutions WHERE fingerprint = $1
+ORDER BY 1";
+
+pub(crate) const TALLY: &str = "SELECT state, count(*), min(received_at) FROM signals GROUP BY state";
+
+pub(crate) const READ_HISTORY: &str = "\
+SELECT epoch, holder, opened_at, closed_at, reason FROM leadership_history ORDER BY epoch DESC LIMIT $1";
+
+/// Microseconds left, by the server's own clock; negative when it has run out.
+pub(crate) const READ_LEASE: &str = "\
+SELECT holder, CAST(extract(epoch FROM expires_at - clock_timestamp()) * 1000000 AS bigint) FROM lease
+WHERE id = 1 AND holder IS NOT NULL AND expires_at > clock_timestamp()";
+
+/// What is set is worked out after the row was locked, so the time runs from when the server acted.
+pub(crate) const ACQUIRE_LEASE: &str = "\
+UPDATE lease SET holder = $1, expires_at = clock_timestamp() + $2 * interval '1 microsecond'
+WHERE id = 1 AND (holder IS NULL OR holder = $1 OR expires_at <= clock_timestamp())";
+
+pub(crate) const RENEW_LEASE: &str = "\
+UPDATE lease SET expires_at = clock_timestamp() + $2 * interval '1 microsecond'
+WHERE id = 1 AND holder = $1 AND expires_at > clock_timestamp()";
+
+pub(crate) const RELEASE_LEASE: &str = "\
+UPDATE lease SET holder = NULL, expires_at = '-infinity'
+WHERE id = 1 AND holder = $1 AND expires_at > clock_timestamp()";
