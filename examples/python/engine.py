@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import urllib.parse
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import oncegate
 
@@ -72,7 +72,7 @@ class HttpBroker:
             raise Rejection(str(answer.get("reason")))
         raise RuntimeError(f"the broker's answer proves nothing: {status} {answer}")
 
-    def look_up(self, client_order_id: str) -> Optional[str]:
+    def look_up(self, client_order_id: str) -> str | None:
         """The broker's id of an order, or None when the broker says that it has none."""
         connection = http.client.HTTPConnection(self.address, timeout=self.timeout)
         path = "/orders/" + urllib.parse.quote(client_order_id, safe="")
@@ -90,9 +90,9 @@ class HttpBroker:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: Optional[bytes],
-        headers: Dict[str, str],
-    ) -> Tuple[int, Dict[str, Any]]:
+        body: bytes | None,
+        headers: dict[str, str],
+    ) -> tuple[int, dict[str, Any]]:
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -104,7 +104,7 @@ class HttpBroker:
         return response.status, answer
 
     @staticmethod
-    def _is_about(client_order_id: str, answer: Dict[str, Any]) -> None:
+    def _is_about(client_order_id: str, answer: dict[str, Any]) -> None:
         if answer.get("client_order_id") != client_order_id:
             raise RuntimeError(f"the broker's answer is about another order: {answer}")
 
@@ -136,7 +136,9 @@ def main() -> None:
     parser.add_argument("--broker", required=True, help="the broker's order API, host:port")
     parser.add_argument("--broker-timeout", type=float, default=2.0, help="seconds for one exchange (%(default)s)")
     parser.add_argument("--token-env", help="the environment variable that has the token for role submit")
-    parser.add_argument("--wait", type=float, default=30.0, help="seconds that one request for work waits (%(default)s)")
+    parser.add_argument(
+        "--wait", type=float, default=30.0, help="seconds that one request for work waits (%(default)s)"
+    )
     parser.add_argument("--no-look-up", action="store_true", help="the broker can't be asked for an order")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -29,9 +29,10 @@ import threading
 import time
 import urllib.parse
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Iterator, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Callable, Optional
 
 __all__ = ["ApiError", "Attempt", "Away", "Gate", "OncegateError", "Receipt", "Refused", "Work"]
 
@@ -65,7 +66,7 @@ class ApiError(OncegateError):
     ``status`` is the HTTP status, ``code`` the daemon's name for what is wrong, ``pointer`` where in the body it is.
     """
 
-    def __init__(self, status: int, code: str, message: str, pointer: Optional[str] = None) -> None:
+    def __init__(self, status: int, code: str, message: str, pointer: str | None = None) -> None:
         where = f" (at {pointer})" if pointer else ""
         super().__init__(f"{status} {code}: {message}{where}")
         self.status = status
@@ -92,7 +93,7 @@ class Receipt:
 class Work:
     """One order to place. It is nobody's before :meth:`attempt`."""
 
-    def __init__(self, gate: "Gate", item: Mapping[str, Any], received_at: float) -> None:
+    def __init__(self, gate: Gate, item: Mapping[str, Any], received_at: float) -> None:
         self._gate = gate
         #: Names the work.
         self.work_id: str = str(item["work_id"])
@@ -101,10 +102,10 @@ class Work:
         #: Which order of the signal, from 0.
         self.leg: int = int(item["leg"])
         #: The signal as its sender wrote it.
-        self.signal: Dict[str, Any] = dict(item["body"])
+        self.signal: dict[str, Any] = dict(item["body"])
         self._begin_by = received_at + float(item["answer_within_ms"]) / 1000
 
-    def attempt(self) -> "Attempt":
+    def attempt(self) -> Attempt:
         """The attempt to place this order, for a ``with`` statement."""
         return Attempt(self)
 
@@ -131,12 +132,12 @@ class Attempt:
         self.leg = work.leg
         self.signal = work.signal
         self._gate = work._gate
-        self._id: Optional[str] = None
+        self._id: str | None = None
         self._send_by = float("-inf")
-        self._outcome: Optional[Dict[str, str]] = None
+        self._outcome: dict[str, str] | None = None
 
     @property
-    def outcome(self) -> Optional[str]:
+    def outcome(self) -> str | None:
         """What was told last: accepted, rejected, not_sent or unknown; None when nothing was."""
         return self._outcome["outcome"] if self._outcome else None
 
@@ -144,7 +145,7 @@ class Attempt:
         """Seconds left in which the order may be sent; none (zero or less) when the time has passed."""
         return self._send_by - self._gate._monotonic()
 
-    def __enter__(self) -> "Attempt":
+    def __enter__(self) -> Attempt:
         if self._id is not None:
             raise RuntimeError("an attempt is begun once: ask the work for a new one, and see whether it is granted")
         # Drawn here and now: a process that forks, or a copy of this one, begins under a key of its own.
@@ -162,9 +163,9 @@ class Attempt:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._outcome is not None:
             return
@@ -175,7 +176,7 @@ class Attempt:
             # What ended the block matters more, and the daemon takes silence for unknown all the same.
             log.error("%s: %s", self, refusal)
 
-    def accepted(self, broker_order_id: Union[str, int]) -> None:
+    def accepted(self, broker_order_id: str | int) -> None:
         """The broker has the order, under this id of its own."""
         text = str(broker_order_id) if isinstance(broker_order_id, (str, int)) else ""
         if not text or isinstance(broker_order_id, bool):
@@ -194,7 +195,7 @@ class Attempt:
         """Anything else."""
         self._tell({"outcome": "unknown", "reason": str(reason)})
 
-    def _tell(self, outcome: Dict[str, str]) -> None:
+    def _tell(self, outcome: dict[str, str]) -> None:
         if self._id is None:
             raise RuntimeError("an attempt has an outcome only after it was begun: use it in a with statement")
         self._outcome = outcome
@@ -218,11 +219,11 @@ class Gate:
         self,
         url: str = "http://127.0.0.1:7411",
         *,
-        token: Optional[str] = None,
+        token: str | None = None,
         wait: float = 30.0,
         timeout: float = 2.0,
-        ca_file: Optional[str] = None,
-        look_up: Optional[LookUp] = None,
+        ca_file: str | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -237,7 +238,7 @@ class Gate:
         self._timeout = timeout
         self._look_up = look_up
         self._stopped = threading.Event()
-        self._backlog: Deque[Tuple[float, str, Dict[str, str]]] = deque(maxlen=MAX_BACKLOG)
+        self._backlog: deque[tuple[float, str, dict[str, str]]] = deque(maxlen=MAX_BACKLOG)
         self._backlog_lock = threading.Lock()
         self._random = random.Random(secrets.randbits(64))
         # For tests, which have time of their own.
@@ -260,6 +261,7 @@ class Gate:
         while not self._stopped.is_set():
             try:
                 self._tell_backlog()
+                asked_at = self._monotonic()
                 item = self._ask_for_work()
             except Away as away:
                 failures += 1
@@ -270,9 +272,12 @@ class Gate:
             if failures:
                 log.info("the daemon is back")
                 failures = 0
-            if item is None:
-                continue
             received_at = self._monotonic()
+            if item is None:
+                if received_at - asked_at < PAUSE[0]:
+                    # A daemon that ends lets go of those who wait: no reason to ask it in a circle.
+                    self._pause(PAUSE[0])
+                continue
             if item.get("kind") == "look_up":
                 self._answer_look_up(item)
             elif item.get("kind") == "place":
@@ -289,7 +294,7 @@ class Gate:
         """Ends :meth:`work` at its next turn, which a request for work under way may delay by its ``wait``."""
         self._stopped.set()
 
-    def submit(self, signal: Union[Mapping[str, Any], bytes], *, patience: float = 30.0) -> Receipt:
+    def submit(self, signal: Mapping[str, Any] | bytes, *, patience: float = 30.0) -> Receipt:
         """Hands a signal in, again and again for ``patience`` seconds until the daemon has it durably.
 
         Harmless to repeat: the same signal is one signal. Raises :class:`ApiError` when the daemon will never take it
@@ -308,7 +313,7 @@ class Gate:
 
     # ---- what works and attempts use
 
-    def _begin(self, work: Work, key: str) -> Tuple[Dict[str, Any], float]:
+    def _begin(self, work: Work, key: str) -> tuple[dict[str, Any], float]:
         """The answer to a begin, and when it was asked for."""
         body = json.dumps({"work_id": work.work_id, "key": key}).encode()
         try:
@@ -321,19 +326,24 @@ class Gate:
             # Never learned the order id, so nothing was sent; the daemon, if it began it, takes it as unknown.
             raise Refused(503, "away", f"the daemon could not be told of the begin: {away}") from away
 
-    def _tell(self, attempt_id: str, outcome: Dict[str, str]) -> None:
+    def _tell(self, attempt_id: str, outcome: dict[str, str]) -> None:
         """Tells an outcome now, or puts it by for :meth:`work` to tell."""
+        body = json.dumps(outcome).encode()
         try:
-            self._insist("POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._monotonic() + self._timeout)
-        except Away as away:
-            log.warning("outcome %s of %s waits until the daemon is back: %s", outcome, attempt_id, away)
+            self._insist("POST", _outcome_path(attempt_id), body, self._monotonic() + self._timeout)
+        except (Away, ApiError) as error:
+            if _is_final(error):
+                raise
+            log.warning("outcome %s of %s waits until the daemon takes it: %s", outcome, attempt_id, error)
             with self._backlog_lock:
                 if len(self._backlog) == MAX_BACKLOG:
                     log.error("outcome %r is given up: too many wait", self._backlog[0])
                 self._backlog.append((self._monotonic(), attempt_id, outcome))
+            if isinstance(error, ApiError):
+                raise
 
     def _tell_backlog(self) -> None:
-        """Tells what waits, oldest first; raises :class:`Away` at the first that can't be told."""
+        """Tells what waits, oldest first, up to the first that is not taken; raises :class:`Away` if that is why."""
         while True:
             with self._backlog_lock:
                 if not self._backlog:
@@ -341,23 +351,26 @@ class Gate:
                 since, attempt_id, outcome = entry = self._backlog[0]
             try:
                 self._request("POST", _outcome_path(attempt_id), json.dumps(outcome).encode(), self._timeout)
-            except ApiError as error:
-                log.error("the daemon does not take outcome %s of %s: %s", outcome, attempt_id, error)
-            except Away:
-                if self._monotonic() - since <= MAX_BACKLOG_AGE:
-                    raise
-                log.error("outcome %s of %s is given up after %s s", outcome, attempt_id, MAX_BACKLOG_AGE)
+            except (Away, ApiError) as error:
+                is_old = self._monotonic() - since > MAX_BACKLOG_AGE
+                if not _is_final(error) and not is_old:
+                    if isinstance(error, Away):
+                        raise
+                    # A wrong token, or a daemon without a desk: the question for work says so, aloud.
+                    log.warning("outcome %s of %s is not taken: %s", outcome, attempt_id, error)
+                    return
+                log.error("outcome %s of %s is given up: %s", outcome, attempt_id, error)
             with self._backlog_lock:
                 if self._backlog and self._backlog[0] is entry:
                     self._backlog.popleft()
 
-    def _ask_for_work(self) -> Optional[Dict[str, Any]]:
+    def _ask_for_work(self) -> dict[str, Any] | None:
         wait_ms = round(self._wait * 1000)
         answer = self._request("GET", f"/v1/work?wait={wait_ms}ms", None, self._wait + self._timeout)
         return answer or None
 
     def _answer_look_up(self, item: Mapping[str, Any]) -> None:
-        answer: Dict[str, str]
+        answer: dict[str, str]
         try:
             if self._look_up is None:
                 raise NotImplementedError("this engine has no look-up")
@@ -377,7 +390,7 @@ class Gate:
 
     # ---- the wire
 
-    def _insist(self, method: str, path: str, body: bytes, until: float) -> Tuple[Dict[str, Any], float]:
+    def _insist(self, method: str, path: str, body: bytes, until: float) -> tuple[dict[str, Any], float]:
         """Repeats a request that may be repeated, for as long as the daemon is away and there is time."""
         failures = 0
         while True:
@@ -395,9 +408,9 @@ class Gate:
     def _backoff(self, failures: int) -> float:
         """Doubled each time, and never the same for two engines."""
         longest = min(PAUSE[0] * 2 ** min(failures - 1, 16), PAUSE[1])
-        return longest * self._random.uniform(0.5, 1.0)
+        return float(longest * self._random.uniform(0.5, 1.0))
 
-    def _request(self, method: str, path: str, body: Optional[bytes], timeout: float) -> Dict[str, Any]:
+    def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> dict[str, Any]:
         """One request on a connection of its own; the answer's object, empty for 204."""
         connection = self._connection(timeout)
         headers = {"Accept": "application/json"}
@@ -420,8 +433,8 @@ class Gate:
             return answer
         if status in (408, 425, 429) or status >= 500 or 200 <= status < 300:
             raise Away(f"{method} {path}: {status} {raw[:200]!r}")
-        error = (answer or {}).get("error")
-        told = error if isinstance(error, dict) else {}
+        told = (answer or {}).get("error")
+        told = told if isinstance(told, dict) else {}
         message = str(told.get("message") or raw[:200])
         raise ApiError(status, str(told.get("code") or "refused"), message, told.get("pointer"))
 
@@ -431,11 +444,16 @@ class Gate:
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
 
 
+def _is_final(error: OncegateError) -> bool:
+    """Whether the daemon has spoken on this very outcome, and will say the same again."""
+    return isinstance(error, ApiError) and (error.status in (409, 410, 422) or error.code == "no_such_attempt")
+
+
 def _outcome_path(attempt_id: str) -> str:
     return f"/v1/attempts/{urllib.parse.quote(attempt_id, safe='')}/outcome"
 
 
-def _object(raw: bytes) -> Optional[Dict[str, Any]]:
+def _object(raw: bytes) -> dict[str, Any] | None:
     """The JSON object that an answer is, whole; None when it is none."""
     if len(raw) > MAX_ANSWER_BYTES:
         return None

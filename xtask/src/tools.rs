@@ -24,10 +24,15 @@ const TOOLS: [Tool; 6] = [
         packages: "redis-server",
     },
     Tool { programs: &["ip"], purpose: "the tests compare the simulated network with real ones", packages: "iproute2" },
+    Tool {
+        programs: &["python3"],
+        purpose: "the tests run the example engine, which is in Python",
+        packages: "python3",
+    },
     Tool { programs: &["cc", "gcc", "clang"], purpose: "SQLite is built from its C source", packages: "gcc libc6-dev" },
     Tool {
         programs: &["promtool"],
-        purpose: "the tests ask Prometheus about the figures, the alerts and the dashboard",
+        purpose: "the tests ask a real Prometheus about the figures, the alerts and the dashboard",
         packages: "prometheus",
     },
     Tool {

@@ -28,7 +28,7 @@ use crate::peers::{PeerAnswer, Peers};
 use crate::ports::{Clock, LeaseStore, SignalStore};
 use crate::timeout::until;
 
-/// How often the cluster is looked at.
+/// How often the cluster is looked at. A picture is never older than this and [`LOOK_TIMEOUT`] together.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest that any one answer is waited for: a look is over before the next is due.
 pub const LOOK_TIMEOUT: Duration = Duration::from_millis(800);
@@ -126,8 +126,9 @@ impl Watcher {
             let now = clock.now();
             let overview = self.picture(now, &looked);
             self.publish(now, overview);
-            self.time_what_happened(clock.now().mono.plus(LOOK_TIMEOUT)).await;
-            clock.sleep_until(began.plus(LOOK_EVERY)).await;
+            let next = began.plus(LOOK_EVERY);
+            self.time_what_happened(next).await;
+            clock.sleep_until(next).await;
         }
     }
 
@@ -220,7 +221,8 @@ impl Watcher {
             trust_remaining_ms: trust.map(millis),
             led_since_ms: term.map(|term| term.opened_at.as_millis()),
             heartbeat_at_ms: leadership
-                .filter(|leadership| leadership.epoch > Epoch(0))
+                // Who has left need not say that it lives.
+                .filter(|leadership| leadership.holder.is_some())
                 .map(|leadership| leadership.heartbeat_at.as_millis()),
         }
     }
@@ -254,6 +256,8 @@ impl Watcher {
 
     /// First the figures, which alerts are computed from; then the alerts, which are part of both.
     fn publish(&mut self, now: Now, mut overview: Overview) {
+        // A scrape that comes between the two still sees the alerts of before.
+        overview.alerts.clone_from(&self.tell.borrow().alerts);
         self.config.metrics.saw(Arc::new(overview.clone()));
         overview.alerts = self.alerts.look(now, &overview, &self.config.metrics.snapshot());
         let overview = Arc::new(overview);

@@ -59,7 +59,7 @@ pub struct Leader {
     pub trust_remaining_ms: Option<u64>,
     /// Since when the present leader leads, by its own clock.
     pub led_since_ms: Option<i64>,
-    /// When the leader last said in the store that it lives, by its own clock.
+    /// When the leader that the store names last said there that it lives, by its own clock.
     pub heartbeat_at_ms: Option<i64>,
 }
 

@@ -5,8 +5,8 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use oncegate_coordinator::{Clock, PeerAnswer};
-use oncegate_protocol::{Epoch, Fingerprint, LeaseReply, Notice, SignalState, StoreReply};
+use oncegate_coordinator::{Clock, Observer, PeerAnswer};
+use oncegate_protocol::{CallId, Epoch, Event, Fingerprint, LeaseReply, Notice, Reply, SignalState, StoreReply};
 use support::{Port, START_MS, entry, holder, leadership, leased, run, tally, term};
 
 #[tokio::test(start_paused = true)]
@@ -175,11 +175,13 @@ async fn a_failover_lasts_from_the_last_sign_of_life_to_the_new_epoch() {
                 term(3, "b", START_MS - 60_000, Some((closed_at, "why"))),
             ]);
         });
-        // The election reads the leadership before it opens the next epoch.
-        let heard = StoreReply::Leadership(leadership(3, Some("b"), START_MS - 11_000));
-        let reply = oncegate_protocol::Reply::Store(Ok(heard));
-        let event = oncegate_protocol::Event::Replied { id: oncegate_protocol::CallId(1), reply };
-        oncegate_coordinator::Observer::hears(&mut running.metrics.clone(), running.clock.now(), &event);
+        // The election reads the leadership before it opens the next epoch; where the reply to that was lost, it then
+        // reads its own.
+        for read in [leadership(3, Some("b"), START_MS - 11_000), leadership(4, Some("a"), START_MS)] {
+            let reply = Reply::Store(Ok(StoreReply::Leadership(read)));
+            let event = Event::Replied { id: CallId(1), reply };
+            running.metrics.clone().hears(running.clock.now(), &event);
+        }
         running.outside.notice(Notice::BecameLeader { epoch: Epoch(4), holder: holder("a") });
         running.pass(1.5).await;
         let figures = running.metrics.snapshot().leadership;

@@ -176,8 +176,8 @@ async fn what_the_node_tells_is_counted() {
     ] {
         running.outside.notice(notice);
     }
-    running.metrics.history_write_failed();
-    running.pass(0.5).await;
+    running.metrics.count_history_failures(|| 1);
+    running.pass(1.5).await;
     let shown = samples(&running.metrics.prometheus());
     for name in [
         "oncegate_leadership_lost_total{reason=\"lease_gone\"}",

@@ -109,6 +109,16 @@ fn code_and_rules_have_the_same_alerts_for_as_long() {
 }
 
 #[test]
+fn the_manual_says_of_every_alert_what_to_do() {
+    let manual = std::fs::read_to_string(deployed("../docs/OPERATIONS.md")).unwrap();
+    let sections: BTreeSet<_> =
+        manual.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).collect();
+    for rule in &RULES {
+        assert!(sections.contains(rule.name), "docs/OPERATIONS.md has no section {}", rule.name);
+    }
+}
+
+#[test]
 fn code_and_rules_have_the_same_thresholds() {
     let config = AlertConfig::default();
     let expressions: BTreeMap<_, _> = rules()

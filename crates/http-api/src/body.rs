@@ -60,7 +60,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
 /// # Errors
 /// 415.
 pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let refused = |message: &str| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
+    let refused = |message: &str| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message));
     if headers.contains_key(CONTENT_ENCODING) {
         return refused("the body must come as it is, without content-encoding");
     }

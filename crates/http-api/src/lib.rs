@@ -23,6 +23,7 @@ pub mod health;
 mod pace;
 mod page;
 pub mod picture;
+mod place;
 pub mod rate;
 pub mod router;
 mod routes;

@@ -33,8 +33,12 @@ pub(crate) async fn claim(session: &Session, claim: &Claim) -> Result<StoreReply
         .as_ref()
         .is_some_and(|record| record.state == SignalState::Received && record.next_number(claim.leg) == claim.number);
     if claim.purpose == Purpose::Execute && fits {
-        // Or was, when the claim was refused; who asks again finds out.
-        return Ok(StoreReply::Paused(leadership::read(session).await?));
+        let leadership = leadership::read(session).await?;
+        // A claim that fits by now and was refused: it was paused, perhaps no longer is, or something has changed since.
+        // Who is told "not claimed" of what it may claim looks again.
+        if leadership.paused.is_some() {
+            return Ok(StoreReply::Paused(leadership));
+        }
     }
     Ok(StoreReply::NotClaimed(record))
 }

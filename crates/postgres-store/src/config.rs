@@ -131,7 +131,7 @@ impl PostgresConfig {
             Tls::VerifyFull(_) => tokio_postgres::config::SslMode::Require,
         });
         let mut options = format!(
-            "-c search_path={} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+            "-c search_path=\"{}\" -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
             self.schema,
             millis(self.statement_timeout),
             millis(self.lock_timeout),

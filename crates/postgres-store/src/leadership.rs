@@ -15,6 +15,11 @@ pub(crate) async fn read(session: &Session) -> Result<Leadership, Failure> {
     leadership_in(&session.query_one(statements::READ_LEADERSHIP, &[]).await?)
 }
 
+/// From tables of a version that knew of no pauses.
+pub(crate) async fn read_old(session: &Session) -> Result<Leadership, Failure> {
+    leadership_in(&session.query_one(statements::READ_OLD_LEADERSHIP, &[]).await?)
+}
+
 /// The leadership, if it is not that of `holder` under `epoch`. Who was fenced once is fenced for ever, so this may be
 /// read after the statement that was refused.
 pub(crate) async fn fence(session: &Session, epoch: Epoch, holder: &Holder) -> Result<Option<Leadership>, Failure> {
@@ -24,13 +29,16 @@ pub(crate) async fn fence(session: &Session, epoch: Epoch, holder: &Holder) -> R
 }
 
 pub(crate) async fn open(session: &Session, expected: Epoch, holder: &Holder, at: Wall) -> Result<Told, Failure> {
-    const READY: [&str; 4] =
-        [statements::OPEN_EPOCH, statements::READ_LEADERSHIP, statements::CLOSE_HISTORY, statements::OPEN_HISTORY];
+    const READY: [&str; 4] = [
+        statements::OPEN_EPOCH,
+        statements::READ_LEADERSHIP,
+        statements::CLOSE_HISTORY,
+        statements::OPEN_HISTORY,
+    ];
     session.ready(&READY).await?;
     let (old, at) = (unsigned_out(expected.0), at.as_millis());
     let params: Params<'_> = &[&old, &holder.as_str(), &at];
-    let ((), opened) =
-        try_join(session.batch(statements::BEGIN), session.execute(statements::OPEN_EPOCH, params)).await?;
+    let ((), opened) = try_join(session.batch(statements::BEGIN), session.execute(statements::OPEN_EPOCH, params)).await?;
     if opened == 0 {
         let leadership = read(session).await?;
         session.batch(statements::COMMIT).await?;
@@ -46,12 +54,7 @@ pub(crate) async fn open(session: &Session, expected: Epoch, holder: &Holder, at
     Ok((StoreReply::Opened(epoch), untold))
 }
 
-pub(crate) async fn heartbeat(
-    session: &Session,
-    epoch: Epoch,
-    holder: &Holder,
-    at: Wall,
-) -> Result<StoreReply, Failure> {
+pub(crate) async fn heartbeat(session: &Session, epoch: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply, Failure> {
     let params: Params<'_> = &[&unsigned_out(epoch.0), &holder.as_str(), &at.as_millis()];
     if session.execute(statements::HEARTBEAT, params).await? == 1 {
         Ok(StoreReply::Done)
@@ -92,8 +95,8 @@ pub(crate) async fn set_pause(
 ) -> Result<StoreReply, Failure> {
     // A number that does not fit comes after none that was ever taken.
     if let Ok(number) = i64::try_from(seen.saturating_add(1)) {
-        let word: Params<'_> = &[&number, &paused, &text_out(reason), &at.as_millis()];
-        session.execute(statements::SET_PAUSE, word).await?;
+        let params: Params<'_> = &[&number, &paused, &text_out(reason), &at.as_millis()];
+        session.execute(statements::SET_PAUSE, params).await?;
     }
     Ok(StoreReply::Leadership(read(session).await?))
 }

@@ -59,9 +59,15 @@ impl Reader {
     /// Who leads.
     ///
     /// # Errors
-    /// [`PgError::Sql`] and [`PgError::NotConnected`].
+    /// [`PgError::Sql`] and those of [`Reader::version`].
     pub async fn leadership(&self) -> Result<Leadership, PgError> {
-        self.pool.run("read the leadership", |session| Box::pin(leadership::read(session))).await
+        let knows_pauses = self.version().await?.0 >= schema::KNOWS_PAUSES;
+        let read = self.pool.run("read the leadership", move |session| {
+            Box::pin(async move {
+                if knows_pauses { leadership::read(session).await } else { leadership::read_old(session).await }
+            })
+        });
+        read.await
     }
 }
 

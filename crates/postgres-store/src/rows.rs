@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use futures_util::future::try_join_all;
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause, SignalRecord,
-    SignalState, Wall,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause,
+    SignalRecord, SignalState, Wall,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -62,12 +62,6 @@ pub(crate) fn state_in(row: &Row, column: usize) -> Result<SignalState, Failure>
     SignalState::from_name(name).ok_or_else(|| strange(row, column, &name))
 }
 
-/// From the instant in `column` and the reason after it.
-pub(crate) fn pause_in(row: &Row, column: usize) -> Result<Option<Pause>, Failure> {
-    let (since, reason) = (cell::<Option<i64>>(row, column)?, cell::<Option<String>>(row, column + 1)?);
-    Ok(since.map(Wall::from_millis).zip(reason).map(|(since, reason)| Pause { reason, since }))
-}
-
 pub(crate) fn leadership_in(row: &Row) -> Result<Leadership, Failure> {
     Ok(Leadership {
         epoch: epoch_in(row, 0)?,
@@ -76,6 +70,12 @@ pub(crate) fn leadership_in(row: &Row) -> Result<Leadership, Failure> {
         paused: pause_in(row, 3)?,
         pause_words: unsigned_in(row, 5)?,
     })
+}
+
+/// From the instant in `column` and the reason after it.
+pub(crate) fn pause_in(row: &Row, column: usize) -> Result<Option<Pause>, Failure> {
+    let (since, reason): (Option<i64>, Option<String>) = (cell(row, column)?, cell(row, column + 1)?);
+    Ok(since.map(Wall::from_millis).zip(reason).map(|(since, reason)| Pause { reason, since }))
 }
 
 /// The outcome's kind and its detail.

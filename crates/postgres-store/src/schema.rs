@@ -17,6 +17,9 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0003_pauses.sql"),
 ];
 
+/// From this version on operators can stop new orders.
+pub(crate) const KNOWS_PAUSES: i64 = 3;
+
 /// The version that this oncegate reads and writes.
 pub const NEWEST: i64 = MIGRATIONS.len() as i64;
 
@@ -72,7 +75,7 @@ pub(crate) async fn migrate_with(
     drive(&mut link.bytes, link.session.batch(&begin)).await.map_err(failed)?;
     let found = drive(&mut link.bytes, read_version(schema)(&link.session)).await.map_err(failed)?;
     let present = known(found, config)?;
-    let mut sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}; {VERSION_TABLE}");
+    let mut sql = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"; {VERSION_TABLE}");
     for (migration, number) in migrations.iter().zip(1_i64..) {
         if number > present {
             sql.push_str(migration);
@@ -94,13 +97,13 @@ pub(crate) async fn migrate_with(
 pub(crate) fn read_version(
     schema: &str,
 ) -> impl for<'a> FnOnce(&'a Session) -> BoxFuture<'a, Result<Option<i64>, Failure>> + use<> {
-    // The name is made of letters, digits and underscores: the configuration sees to it.
+    // The name is made of letters, digits and underscores, the configuration sees to it; it may be a word of SQL.
     let look = format!(
         "SELECT (SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                  WHERE n.nspname = '{schema}'),
-                to_regclass('{schema}.oncegate_version') IS NOT NULL"
+                to_regclass('\"{schema}\".oncegate_version') IS NOT NULL"
     );
-    let read = format!("SELECT version FROM {schema}.oncegate_version WHERE id = 1");
+    let read = format!("SELECT version FROM \"{schema}\".oncegate_version WHERE id = 1");
     move |session| {
         Box::pin(async move {
             let row = session.text_row(&look).await?;

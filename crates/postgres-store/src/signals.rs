@@ -29,13 +29,10 @@ pub(crate) async fn insert(session: &Session, signal: &Signal, at: Wall) -> Resu
 
 /// In one snapshot, when there is anything.
 pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply, Failure> {
-    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
     if !cell::<bool>(&session.query_one(statements::READ_WHETHER_OWED, &[]).await?, 0)? {
-        return Ok(StoreReply::Pending { records: Vec::new(), paused });
+        return Ok(StoreReply::Pending { records: Vec::new(), paused: None });
     }
-    session
-        .ready(&[statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS, statements::READ_PAUSE])
-        .await?;
+    session.ready(&[statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS]).await?;
     let up_to = i64::from(limit);
     let oldest: [Params<'_>; 3] = [
         &[&SignalState::Executing.name(), &up_to],
@@ -51,6 +48,7 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
         session.query(statements::READ_NEWEST, newest),
     )
     .await?;
+    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
     let (executing, in_doubt, received, quarantined) = try_join4(
         records(session, &executing),
         records(session, &in_doubt),
@@ -58,7 +56,6 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
         records(session, &quarantined),
     )
     .await?;
-    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
     session.batch(statements::COMMIT).await?;
     let by_arrival = |(record, _): &(SignalRecord, Wall)| record.sequence;
     let mut pending = executing;
@@ -68,15 +65,19 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
     pending.extend(received);
     pending.extend(quarantined);
     pending.sort_by_key(by_arrival);
-    Ok(StoreReply::Pending { records: pending.into_iter().map(|(record, _)| record).collect(), paused })
+    let records = pending.into_iter().map(|(record, _)| record).collect();
+    Ok(StoreReply::Pending { records, paused })
 }
 
 /// One signal with its attempts, in one snapshot.
 pub(crate) async fn record(session: &Session, fingerprint: &Fingerprint) -> Result<Option<SignalRecord>, Failure> {
     session.ready(&[statements::READ_SIGNAL, statements::READ_ATTEMPTS]).await?;
     let which = fingerprint.as_bytes().as_slice();
-    let ((), rows) =
-        try_join(session.batch(statements::BEGIN_READING), session.query(statements::READ_SIGNAL, &[&which])).await?;
+    let ((), rows) = try_join(
+        session.batch(statements::BEGIN_READING),
+        session.query(statements::READ_SIGNAL, &[&which]),
+    )
+    .await?;
     let record = records(session, &rows).await?.pop();
     session.batch(statements::COMMIT).await?;
     Ok(record.map(|(record, _)| record))

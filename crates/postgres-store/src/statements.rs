@@ -36,6 +36,11 @@ pub(crate) const READ_LEADERSHIP: &str = "\
 SELECT epoch, holder, heartbeat_at, paused_since, paused_reason, (SELECT coalesce(max(number), 0) FROM pauses)
 FROM leadership WHERE id = 1";
 
+/// For tables of a version that knew of no pauses.
+pub(crate) const READ_OLD_LEADERSHIP: &str = "\
+SELECT epoch, holder, heartbeat_at, CAST(NULL AS bigint), CAST(NULL AS text), CAST(0 AS bigint)
+FROM leadership WHERE id = 1";
+
 /// Rides on this: a trigger puts the word in force.
 pub(crate) const SET_PAUSE: &str = "INSERT INTO pauses (number, paused, reason, at) VALUES ($1, $2, $3, $4)";
 
@@ -87,12 +92,13 @@ pub(crate) const READ_NEWEST_OF_ALL: &str = "\
 SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE sequence < $1
 ORDER BY sequence DESC LIMIT $2";
 
-/// Whether anything is owed at all; the common answer to a look is no.
+/// Whether a look brings anything at all; the common answer is no.
 pub(crate) const READ_WHETHER_OWED: &str = "\
 SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
-    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')";
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')
+    OR EXISTS (SELECT 1 FROM leadership WHERE id = 1 AND paused_since IS NOT NULL)";
 
 pub(crate) const READ_ATTEMPTS: &str = "\
 SELECT leg, number, epoch, owner, client_order_id, claimed_at, outcome, outcome_detail, answered_for

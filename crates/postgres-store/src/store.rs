@@ -111,11 +111,11 @@ async fn perform(session: &Session, call: &StoreCall) -> Result<Told, Failure> {
         StoreCall::Conclude { fingerprint, epoch, holder, verdict, at } => {
             signals::conclude(session, fingerprint, (*epoch, holder), verdict, *at).await?
         }
-        StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => {
-            signals::resolve(session, fingerprint, *resolution, *attempts, reason, *at).await?
-        }
         StoreCall::SetPause { paused, seen, reason, at } => {
             leadership::set_pause(session, *paused, *seen, reason, *at).await?
+        }
+        StoreCall::Resolve { fingerprint, resolution, attempts, reason, at } => {
+            signals::resolve(session, fingerprint, *resolution, *attempts, reason, *at).await?
         }
     };
     Ok((reply, None))
@@ -134,7 +134,7 @@ const fn doing(call: &StoreCall) -> &'static str {
         StoreCall::RecordOutcome { .. } => "record an outcome",
         StoreCall::Conclude { .. } => "conclude on a signal",
         StoreCall::Resolve { .. } => "resolve a signal",
-        StoreCall::SetPause { .. } => "stop or resume new orders",
+        StoreCall::SetPause { .. } => "stop new orders or let them go on",
     }
 }
 

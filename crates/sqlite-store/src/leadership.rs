@@ -19,9 +19,6 @@ pub struct HistoryEntry {
     pub closed: Option<(Wall, String)>,
 }
 
-/// A reply, and what was seen when the history could not be written.
-pub(crate) type Told = (StoreReply, Option<Error>);
-
 /// One word of an operator on new orders.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PauseWord {
@@ -32,6 +29,9 @@ pub struct PauseWord {
     /// When, by the wall clock of the node that was told.
     pub at: Wall,
 }
+
+/// A reply, and what was seen when the history could not be written.
+pub(crate) type Told = (StoreReply, Option<Error>);
 
 pub(crate) fn read(connection: &Connection) -> Result<Leadership> {
     connection.prepare_cached(statements::READ_LEADERSHIP)?.query_row([], |row| {
@@ -114,7 +114,13 @@ pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, 
     }
 }
 
-pub(crate) fn vacate(connection: &Connection, epoch: Epoch, holder: &Holder, reason: &str, at: Wall) -> Result<Told> {
+pub(crate) fn vacate(
+    connection: &Connection,
+    epoch: Epoch,
+    holder: &Holder,
+    reason: &str,
+    at: Wall,
+) -> Result<Told> {
     let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
     if vacated == 0 {
         return Ok((StoreReply::Fenced(read(connection)?), None));

@@ -305,7 +305,7 @@ pub fn call(draw: Draw, model: &Model) -> StoreCall {
             }
         }
         24 | 25 => StoreCall::SetPause {
-            paused: draw.what % 4 == 0,
+            paused: draw.what.is_multiple_of(4),
             seen: u64::from(seen(model.words.len())),
             reason: format!("word {}", draw.what),
             at,

@@ -85,7 +85,7 @@ pub fn resolve(n: u64, attempts: u32, resolution: Resolution) -> StoreCall {
     StoreCall::Resolve { fingerprint: fingerprint(n), resolution, attempts, reason: "looked".into(), at: AT }
 }
 
-/// What an operator says on new orders who saw so many words of others.
+/// An operator's word on new orders, who has seen so many words before it; its reason is its number.
 pub fn set_pause(paused: bool, seen: u64) -> StoreCall {
     StoreCall::SetPause { paused, seen, reason: format!("word {}", seen.wrapping_add(1)), at: AT }
 }

@@ -128,9 +128,15 @@ fn tell(rule: &Rule, state: &State, change: Change, now: Now, instance: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use proptest::prelude::*;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Metadata, Subscriber};
 
     use super::*;
+    use crate::overview::Paused;
 
     fn at(ms: u64) -> Now {
         Now { mono: Mono::from_millis(ms), wall: Wall::from_millis(1_000_000 + i64::try_from(ms).unwrap()) }
@@ -175,6 +181,75 @@ mod tests {
                 }
                 prop_assert_eq!(state.active.is_some(), told);
             }
+        }
+    }
+
+    /// Keeps what is told, as `LEVEL field=value ..`.
+    #[derive(Clone, Default)]
+    struct Ears(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Ears {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Line(String);
+            impl Visit for Line {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    self.0.push_str(&format!(" {}={value:?}", field.name()));
+                }
+            }
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn an_alert_is_logged_once_when_it_begins_and_once_when_it_ends() {
+        let (ears, mut alerts) = (Ears::default(), Alerts::new(AlertConfig::default()));
+        let (mut overview, figures) = (Overview::default(), MetricsSnapshot::default());
+        overview.instance = "a".into();
+        tracing::subscriber::with_default(ears.clone(), || {
+            for second in 0..20 {
+                // Two alerts, one after the other; `OncegateNoLeader`, which is due all the time, is not due for long.
+                overview.paused = (2..8).contains(&second).then(|| Paused { reason: "drill".into(), since_ms: 0 });
+                let quarantined = u64::from((10..15).contains(&second));
+                overview.signals_by_state.insert("quarantined".into(), quarantined);
+                let active = alerts.look(at(second * 1_000), &overview, &figures);
+                assert_eq!(active.len() as u64, u64::from(overview.paused.is_some()) + quarantined);
+            }
+        });
+        let told = ears.0.lock().unwrap().clone();
+        assert_eq!(told.len(), 4, "{told:#?}");
+        for (line, words) in std::iter::zip(
+            &told,
+            [
+                ["WARN", "instance=\"a\"", "alert=\"OncegatePaused\"", "drill"],
+                ["INFO", "instance=\"a\"", "alert=\"OncegatePaused\"", "is over after 6 s"],
+                [
+                    "ERROR",
+                    "severity=\"CRITICAL\"",
+                    "runbook=\"docs/OPERATIONS.md#oncegatequarantined\"",
+                    "were placed: 1",
+                ],
+                ["INFO", "instance=\"a\"", "alert=\"OncegateQuarantined\"", "is over after 5 s"],
+            ],
+        ) {
+            assert!(words.iter().all(|word| line.contains(word)), "{line} has not all of {words:?}");
         }
     }
 

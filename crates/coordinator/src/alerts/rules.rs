@@ -154,28 +154,29 @@ fn split_brain(sight: &Sight<'_>) -> Option<String> {
     if leader.split_brain {
         Some(named())
     } else {
-        (found > 0).then(|| format!("found {found} times by this node in the last 5 minutes; now {}", named()))
+        (found > 0).then(|| format!("found by this node in the last 5 minutes, times: {found}; now {}", named()))
     }
 }
 
 fn epoch_went_back(sight: &Sight<'_>) -> Option<String> {
     let times = sight.figures.leadership.epoch_went_back_last_hour;
-    (times > 0).then(|| format!("the store has lost epochs, found {times} times in the last hour: it lost commits"))
+    (times > 0)
+        .then(|| format!("the store has lost epochs, so it has lost commits; found in the last hour, times: {times}"))
 }
 
 fn quarantined(sight: &Sight<'_>) -> Option<String> {
     let count = in_state(sight, SignalState::Quarantined.name());
-    (count > 0).then(|| format!("{count} signals wait for a human to find out whether their order was placed"))
+    (count > 0).then(|| format!("signals that need a human to find out whether their orders were placed: {count}"))
 }
 
 fn partial(sight: &Sight<'_>) -> Option<String> {
     let count = in_state(sight, PARTIAL);
-    (count > 0).then(|| format!("{count} signals were executed in part: some legs are placed and others are not"))
+    (count > 0).then(|| format!("signals that were executed in part, some legs placed and others not: {count}"))
 }
 
 fn in_doubt(sight: &Sight<'_>) -> Option<String> {
     let count = in_state(sight, SignalState::InDoubt.name());
-    (count > 0).then(|| format!("nobody knows yet whether the orders of {count} signals were placed"))
+    (count > 0).then(|| format!("signals of which nobody knows yet whether their orders were placed: {count}"))
 }
 
 fn signal_unhandled(sight: &Sight<'_>) -> Option<String> {
@@ -246,7 +247,8 @@ fn clock_disagreement(sight: &Sight<'_>) -> Option<String> {
 
 fn history_write_failing(sight: &Sight<'_>) -> Option<String> {
     let times = sight.figures.leadership.history_write_failures_last_hour;
-    (times > 0).then(|| format!("{times} entries of the leadership history could not be written in the last hour"))
+    (times > 0)
+        .then(|| format!("entries of the leadership history that could not be written in the last hour: {times}"))
 }
 
 fn paused(sight: &Sight<'_>) -> Option<String> {

@@ -13,6 +13,8 @@ use super::snapshot::{CallFigures, PortFigures};
 use super::timing::{CALL_BOUNDS, Distribution, FAILOVER_BOUNDS, Lately, SENT_BOUNDS};
 use crate::overview::Overview;
 
+/// A node that opens an epoch may read its own before it hears that it is open.
+const EPOCHS_KEPT: usize = 4;
 /// How many sends may wait for somebody to look up when their signals came; more are not timed.
 const SENDS_KEPT: usize = 1_024;
 /// How many events of a kind are remembered by their instant. Far more than any alert asks for.
@@ -113,6 +115,11 @@ impl Rare {
         self.newest.drain(..beyond);
     }
 
+    /// There were so many by now; those that are new happened about now.
+    pub(super) fn stands_at(&mut self, now: Mono, total: u64) {
+        self.happened(now, total.saturating_sub(self.total));
+    }
+
     /// How many there were less than `window` before `now`; at most as many as are remembered.
     pub(super) fn within(&self, window: Duration, now: Mono) -> u64 {
         self.newest.iter().rev().take_while(|at| now.since(**at) < window).count() as u64
@@ -153,8 +160,8 @@ pub(super) struct Book {
     pub(super) received_to_sent: Distribution,
     pub(super) changes: Rare,
     pub(super) epoch: Option<Epoch>,
-    /// The newest leadership that the store told of, before this node's own.
-    heard: Option<(Epoch, Wall)>,
+    /// When the leader of each of the newest epochs was last heard of, as the store has told.
+    heard: BTreeMap<Epoch, Wall>,
     pub(super) took_over: Option<TookOver>,
     pub(super) sent: VecDeque<Sent>,
     sent_before: BTreeSet<Fingerprint>,
@@ -190,7 +197,7 @@ impl Book {
             received_to_sent: Distribution::new(SENT_BOUNDS),
             changes: Rare::default(),
             epoch: None,
-            heard: None,
+            heard: BTreeMap::new(),
             took_over: None,
             sent: VecDeque::new(),
             sent_before: BTreeSet::new(),
@@ -201,8 +208,9 @@ impl Book {
 
     /// The store has told who leads.
     pub(super) fn hears_of(&mut self, leadership: &Leadership) {
-        if self.heard.is_none_or(|(epoch, _)| leadership.epoch >= epoch) {
-            self.heard = Some((leadership.epoch, leadership.heartbeat_at));
+        self.heard.insert(leadership.epoch, leadership.heartbeat_at);
+        if self.heard.len() > EPOCHS_KEPT {
+            self.heard.pop_first();
         }
     }
 
@@ -214,18 +222,13 @@ impl Book {
         self.epoch = Some(self.epoch.map_or(epoch, |before| before.max(epoch)));
     }
 
-    pub(super) fn history_write_failed(&mut self, now: Mono) {
-        self.history_write_failures.happened(now, 1);
-    }
-
     pub(super) fn notes(&mut self, now: Now, notice: &Notice) {
         match notice {
             Notice::BecameLeader { epoch, .. } => {
                 self.acquired += 1;
-                self.took_over = self
-                    .heard
-                    .filter(|(before, _)| before.next() == *epoch && *before > Epoch(0))
-                    .map(|(_, last_heartbeat)| TookOver { epoch: *epoch, at: now.wall, last_heartbeat });
+                let before =
+                    self.heard.range(Epoch(1)..*epoch).next_back().filter(|(before, _)| before.next() == *epoch);
+                self.took_over = before.map(|(_, at)| TookOver { epoch: *epoch, at: now.wall, last_heartbeat: *at });
             }
             Notice::LostLeadership { reason, .. } => self.lost_by(reason),
             Notice::GaveUpLease { .. } => self.leases_given_up += 1,

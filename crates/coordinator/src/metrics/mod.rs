@@ -54,6 +54,8 @@ struct Shared {
     lease_name: String,
     /// Asked for what changes by the millisecond.
     handle: OnceLock<Handle>,
+    /// Asked for what a store counts by itself.
+    history_failures: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
     book: Mutex<Book>,
 }
 
@@ -72,6 +74,7 @@ impl Metrics {
             version: version.into(),
             lease_name: lease_name.into(),
             handle: OnceLock::new(),
+            history_failures: OnceLock::new(),
             book: Mutex::new(Book::new()),
         }))
     }
@@ -83,10 +86,11 @@ impl Metrics {
         let _ = self.0.handle.set(handle);
     }
 
-    /// An entry of the leadership history could not be written; whoever fails to do so tells it here.
-    pub fn history_write_failed(&self) {
-        let now = self.now();
-        self.book().history_write_failed(now.mono);
+    /// Lets the figures say how many entries of the leadership history a store could not write: `total` counts since
+    /// the store was opened, and is asked at every look at the cluster. The first source stays.
+    pub fn count_history_failures(&self, total: impl Fn() -> u64 + Send + Sync + 'static) {
+        // A second one would be another store's.
+        let _ = self.0.history_failures.set(Box::new(total));
     }
 
     /// All figures as they are now: `get_metrics()`.
@@ -151,7 +155,9 @@ impl Metrics {
     /// The cluster was looked at.
     pub(crate) fn saw(&self, overview: Arc<Overview>) {
         let now = self.now();
+        let untold = self.0.history_failures.get().map(|total| total());
         let mut book = self.book();
+        book.history_write_failures.stands_at(now.mono, untold.unwrap_or(0));
         // An epoch that was not read is the last one known, or 0 for none.
         if !overview.unreachable.iter().any(|part| part == STORE) {
             book.epoch_is(now.mono, Epoch(overview.leader.epoch));

@@ -25,7 +25,8 @@ pub struct MetricsSnapshot {
     pub leadership: LeadershipFigures,
     /// What became of signals.
     pub signals: SignalFigures,
-    /// Every call to the signal store, whatever for: what the replaced system called a sync.
+    /// Every call that the node makes to the signal store, whatever for: what the replaced system called a sync. Who
+    /// only looks (the watch over the cluster, people) is not counted, unless it is given a measured port too.
     pub store: PortFigures,
     /// Every call to the lease.
     pub lease: PortFigures,

@@ -21,6 +21,9 @@ struct Section {
     defaults: Table,
 }
 
+/// A line that would be longer is broken before its type.
+const WIDTH: usize = 112;
+
 const HEAD: &str = "\
 # oncegate.toml: everything that can be said, each with its default. Nothing here is needed: without a line a default
 # holds, and without a file all do. A key that is not known, a value of the wrong type and times that don't keep to
@@ -76,8 +79,13 @@ pub fn text() -> String {
         for field in section.fields {
             let default = section.defaults.get(field.key);
             for (line, number) in field.doc.iter().zip(1..) {
-                let end = if number == field.doc.len() { says(field, default) } else { String::new() };
-                let _ = writeln!(text, "#   {}{end}", line.trim());
+                let _ = write!(text, "#   {}", line.trim());
+                if number == field.doc.len() {
+                    let says = says(field, default);
+                    let fits = line.trim().len() + says.len() < WIDTH;
+                    let _ = write!(text, "{}{says}", if fits { " " } else { "\n#   " });
+                }
+                text.push('\n');
             }
             let value = match (field.example, default) {
                 (Some(example), _) => example.to_owned(),
@@ -102,9 +110,9 @@ fn says(field: &Field, default: Option<&Value>) -> String {
         _ => "text",
     };
     match default.filter(|_| field.example.is_none()) {
-        Some(default) => format!(" ({kind}, default {default})"),
-        None if field.kind.starts_with("Option") => format!(" ({kind}, no default)"),
-        None => format!(" ({kind}, needed)"),
+        Some(default) => format!("({kind}, default {default})"),
+        None if field.kind.starts_with("Option") => format!("({kind}, no default)"),
+        None => format!("({kind}, needed)"),
     }
 }
 

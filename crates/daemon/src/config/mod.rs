@@ -118,7 +118,7 @@ section! {
         /// Whose it is; it stands in the log.
         name: String = String::new() => "\"engine\"";
         /// "submit": may post signals and take work. "operate": that, and resolve, pause, resume, step down.
-        role: Role = Role::Submit => "\"submit\"";
+        role: Role = Role::Submit;
         /// The name of the variable that holds the secret, or
         token_env: Option<String> = None => "\"ONCEGATE_ENGINE_TOKEN\"";
         /// the file that holds it, which must not be open to every user of the host.

@@ -1,7 +1,5 @@
 //! Where in a file a key stands: the other half of a message that somebody can act on.
 
-use std::fmt::Write as _;
-
 use toml::de::{DeTable, DeValue};
 
 /// The line, from 1, of the byte at `offset`.
@@ -43,21 +41,11 @@ pub(super) fn is_set(text: &str, path: &str) -> bool {
     }
 }
 
-/// The path of the innermost key whose name or value stands at `offset`.
+/// The path of the innermost key whose name or value stands at `offset`. A table's own span is no more than its header,
+/// so all of them are looked into.
 pub(super) fn path_at(text: &str, offset: usize) -> Option<String> {
     let root = DeTable::parse(text).ok()?;
-    let mut path = String::new();
-    let mut at = Some(Node::Table(root.get_ref()));
-    while let Some(node) = at {
-        let Some((part, value)) = node.around(offset) else { break };
-        if !path.is_empty() {
-            path.push('.');
-        }
-        // Writing to a String can't fail.
-        let _ = write!(path, "{part}");
-        at = Node::of(value);
-    }
-    (!path.is_empty()).then_some(path)
+    Node::Table(root.get_ref()).path_to(offset)
 }
 
 #[derive(Clone, Copy)]
@@ -88,17 +76,22 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn around(self, offset: usize) -> Option<(String, &'a DeValue<'a>)> {
+    fn path_to(self, offset: usize) -> Option<String> {
+        let within = |part: String, here: bool, value: &DeValue<'_>| {
+            let inner = Node::of(value).and_then(|node| node.path_to(offset));
+            match inner {
+                Some(inner) => Some(format!("{part}.{inner}")),
+                None => here.then_some(part),
+            }
+        };
         match self {
-            Self::Table(table) => table
-                .iter()
-                .find(|(key, value)| key.span().contains(&offset) || value.span().contains(&offset))
-                .map(|(key, value)| (key.get_ref().to_string(), value.get_ref())),
-            Self::Array(array) => array
-                .iter()
-                .enumerate()
-                .find(|(_, value)| value.span().contains(&offset))
-                .map(|(number, value)| (number.to_string(), value.get_ref())),
+            Self::Table(table) => table.iter().find_map(|(key, value)| {
+                let here = key.span().contains(&offset) || value.span().contains(&offset);
+                within(key.get_ref().to_string(), here, value.get_ref())
+            }),
+            Self::Array(array) => array.iter().enumerate().find_map(|(number, value)| {
+                within(number.to_string(), value.span().contains(&offset), value.get_ref())
+            }),
         }
     }
 }

@@ -143,7 +143,13 @@ async fn an_engine_killed_anywhere_never_makes_two_orders_of_a_signal() {
             assert_eq!((record.state, scene.broker.orders()), (state, orders), "{context}: {record:?}");
             let first = record.attempts[0].outcome.as_ref();
             match point {
-                "before_begin" => assert!(matches!(first, Some(Outcome::NotSent(_))), "{context}: {record:?}"),
+                // Never in doubt: the next engine got the same work, or it came too late for it.
+                "before_begin" => {
+                    assert!(
+                        !record.attempts.iter().any(|a| matches!(a.outcome, Some(Outcome::Unknown(_)))),
+                        "{context}"
+                    );
+                }
                 // The repeat went out under the same attempt.
                 _ if kind == Kind::Deduplicates => {
                     assert!(matches!(first, Some(Outcome::Accepted(_))), "{context}: {record:?}");

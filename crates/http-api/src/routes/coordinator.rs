@@ -148,9 +148,7 @@ pub(crate) async fn resume(
 
 async fn set_pause(shared: &Shared, paused: bool, reason: String) -> Result<Response, ApiError> {
     let handle = &shared.api.handle;
-    let asked = async {
-        if paused { handle.pause(reason.clone()).await } else { handle.resume(reason.clone()).await }
-    };
+    let asked = async { if paused { handle.pause(reason.clone()).await } else { handle.resume(reason.clone()).await } };
     in_time(shared, asked).await?.map_err(|why| ApiError::unavailable("not_durable", why))?;
     Ok(told(shared, StatusCode::OK, reason))
 }

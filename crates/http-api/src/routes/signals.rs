@@ -11,7 +11,7 @@ use oncegate_coordinator::SubmitError;
 use oncegate_coordinator::ledger::{Entry, Wanted};
 use oncegate_coordinator::timeout::until;
 use oncegate_protocol::call::Resolution;
-use oncegate_protocol::signal::MAX_SIGNAL_BYTES;
+use oncegate_protocol::signal::{MAX_SIGNAL_BYTES, SignalError};
 use oncegate_protocol::{Fingerprint, SignalState};
 
 use crate::answer::json;
@@ -19,6 +19,7 @@ use crate::auth::Caller;
 use crate::body::{is_json, whole, word};
 use crate::error::{ApiError, ErrorBody};
 use crate::guard::RequestId;
+use crate::place::pointer_of;
 use crate::routes::reason;
 use crate::shared::Shared;
 use crate::wire::{Resolve, Resolved, SignalPage, SignalView, Taken};
@@ -77,7 +78,20 @@ pub(crate) async fn offer(shared: &Shared, raw: &[u8]) -> Result<Response, ApiEr
             let status = if receipt.new { StatusCode::ACCEPTED } else { StatusCode::OK };
             Ok(json(status, &Taken::of(receipt.fingerprint, receipt.new, receipt.state)))
         }
-        Some(Err(SubmitError::Malformed(error))) => Err(error.into()),
+        Some(Err(SubmitError::Malformed(error))) => {
+            let place = match &error {
+                SignalError::NotJson { detail } => pointer_of(raw, detail),
+                SignalError::NotAnObject { .. }
+                | SignalError::TooLarge { .. }
+                | SignalError::MissingIdentity { .. }
+                | SignalError::BadDeadline { .. } => None,
+            };
+            let refusal = ApiError::from(error);
+            Err(match place {
+                Some(pointer) => refusal.at(pointer),
+                None => refusal,
+            })
+        }
         Some(Err(error @ SubmitError::Conflict(_))) => {
             Err(ApiError::new(StatusCode::CONFLICT, "conflict", error.to_string()))
         }

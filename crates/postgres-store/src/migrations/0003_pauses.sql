@@ -1,10 +1,9 @@
 -- Operators can stop new orders, whoever leads.
 
 -- What is in force stands in the one row that every claim locks anyway.
-ALTER TABLE leadership
-    ADD COLUMN paused_since  bigint,
-    ADD COLUMN paused_reason text,
-    ADD CONSTRAINT leadership_pause_is_whole CHECK ((paused_since IS NULL) = (paused_reason IS NULL));
+ALTER TABLE leadership ADD COLUMN paused_since bigint;
+ALTER TABLE leadership ADD COLUMN paused_reason text;
+ALTER TABLE leadership ADD CHECK ((paused_since IS NULL) = (paused_reason IS NULL));
 
 -- Every word of an operator on it, in order; the number is how many were taken before it, and one.
 CREATE TABLE pauses (
@@ -14,12 +13,15 @@ CREATE TABLE pauses (
     at     bigint  NOT NULL
 );
 
--- A word that comes late, or twice, or from who has not seen those before it, is passed over. The leadership row is
--- locked first: words come one after the other, and none while a claim that it would refuse has yet to commit.
+-- A word that comes late, or twice, or from who has not seen those before it, is passed over. Under the lock on the
+-- leadership row: words are taken one at a time, and each claim comes wholly before or wholly after each.
 CREATE FUNCTION guard_pause() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    newest bigint;
 BEGIN
     PERFORM 1 FROM leadership WHERE id = 1 FOR UPDATE;
-    IF NEW.number <> (SELECT coalesce(max(number), 0) + 1 FROM pauses) THEN
+    SELECT coalesce(max(number), 0) INTO newest FROM pauses;
+    IF NEW.number <> newest + 1 THEN
         RETURN NULL;
     END IF;
     RETURN NEW;
@@ -47,8 +49,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse('the word of an operator is never rew
 CREATE TRIGGER pauses_are_kept BEFORE DELETE OR TRUNCATE ON pauses
 FOR EACH STATEMENT EXECUTE FUNCTION refuse('the words of operators are never deleted: an old one would be taken again');
 
--- The guard of a claim that those of version 1 do not know. It too passes over what it refuses, whichever of them comes
--- first, and locks what it has read until the claim has committed.
+-- The guard of a claim that the triggers of version 1 do not know. It too passes over what it refuses. By its name it
+-- comes after the other, which has locked the leadership row until the claim's commit.
 CREATE FUNCTION guard_claim_while_paused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM 1 FROM leadership WHERE id = 1 AND paused_since IS NULL FOR SHARE;

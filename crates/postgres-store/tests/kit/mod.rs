@@ -51,7 +51,7 @@ pub(crate) async fn psql(config: &PostgresConfig) -> tokio_postgres::Client {
     let (host, port) = config.peers[0].rsplit_once(':').unwrap();
     let mut library = tokio_postgres::Config::new();
     library.host(host).port(port.parse().unwrap()).user(&config.user).dbname(&config.database);
-    library.options(format!("-c search_path={}", config.schema));
+    library.options(format!("-c search_path=\"{}\"", config.schema));
     let (client, connection) = library.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
