@@ -17,7 +17,7 @@ struct Tool {
     packages: &'static str,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: &[Tool] = &[
     Tool {
         programs: &["redis-server"],
         purpose: "the tests compare the simulated Redis with a real one",
@@ -40,6 +40,7 @@ const TOOLS: [Tool; 6] = [
         purpose: "the tests show the dashboard to a browser",
         packages: "chromium chromium-driver fonts-dejavu-core",
     },
+    Tool { programs: &["initdb"], purpose: "the tests keep signals in a real PostgreSQL", packages: "postgresql" },
     Tool { programs: &["systemd-analyze"], purpose: "the tests check the unit in deploy/systemd", packages: "systemd" },
 ];
 
@@ -94,8 +95,15 @@ fn missing() -> Vec<&'static Tool> {
 /// Where on the path the program is.
 fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
+        .chain(postgres_folders())
         .map(|folder| folder.join(program))
         .find(|file| metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
+}
+
+/// Where Debian and Ubuntu keep the servers of PostgreSQL, each version by itself and none on the path.
+fn postgres_folders() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin"))
 }
 
 fn is_root() -> bool {

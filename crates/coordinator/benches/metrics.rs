@@ -27,7 +27,13 @@ fn observing(criterion: &mut Criterion) {
     let mut metrics = Metrics::new(clock.clone(), "a", "0", "k");
     let now = clock.now();
     let holder = Holder::new("a:0:1");
-    let leadership = Leadership { epoch: Epoch(3), holder: Some(holder), heartbeat_at: Wall::default() };
+    let leadership = Leadership {
+        epoch: Epoch(3),
+        holder: Some(holder),
+        heartbeat_at: Wall::default(),
+        paused: None,
+        pause_words: 0,
+    };
     let replied = Event::Replied { id: CallId(1), reply: Reply::Store(Ok(StoreReply::Leadership(leadership))) };
     let fingerprint = Fingerprint::of_bytes(b"x");
     let sends = [Command::Notice(Notice::Sending { fingerprint, epoch: Epoch(3) })];

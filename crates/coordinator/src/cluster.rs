@@ -23,7 +23,7 @@ use crate::alerts::{AlertConfig, Alerts};
 use crate::handle::Handle;
 use crate::ledger::{Entry, Ledger, Tally, Term};
 use crate::metrics::Metrics;
-use crate::overview::{LEASE, Leader, Member, Overview, STORE};
+use crate::overview::{LEASE, Leader, Member, Overview, Paused, STORE};
 use crate::peers::{PeerAnswer, Peers};
 use crate::ports::{Clock, LeaseStore, SignalStore};
 use crate::timeout::until;
@@ -180,13 +180,15 @@ impl Watcher {
         let count = |state: SignalState| {
             self.known.tally.iter().find(|tally| tally.state == state).map_or(0, |tally| tally.count)
         };
+        let paused = self.known.leadership.as_ref().and_then(|leadership| leadership.paused.as_ref());
+        let paused = paused.map(|pause| Paused { reason: pause.reason.clone(), since_ms: pause.since.as_millis() });
         let oldest = self.known.tally.iter().filter(|tally| !tally.state.is_settled()).filter_map(|tally| tally.oldest);
         Overview {
             at_ms: now.wall.as_millis(),
             instance: self.config.instance.clone(),
             version: self.config.version.clone(),
             leader,
-            paused: None,
+            paused,
             nodes,
             signals_by_state: SignalState::ALL.iter().map(|state| (state.name().to_owned(), count(*state))).collect(),
             oldest_unhandled_ms: oldest.min().map(|at| millis(now.wall.since(at))),

@@ -89,6 +89,8 @@ fn beside(notice: &Notice) -> Beside {
         Notice::NotSent { fingerprint, reason } => of("not_sent", fingerprint, reason),
         Notice::InDoubt { fingerprint, reason } => of("in_doubt", fingerprint, reason),
         Notice::Settled { fingerprint, state, detail } => of(state.name(), fingerprint, detail),
+        Notice::Paused { reason, .. } => Beside { reason: Some(reason.clone()), ..bare("paused") },
+        Notice::Resumed => bare("resumed"),
     }
 }
 

@@ -6,7 +6,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use oncegate_coordinator::{Clock, Observer, PeerAnswer};
-use oncegate_protocol::{CallId, Epoch, Event, Fingerprint, LeaseReply, Notice, Reply, SignalState, StoreReply};
+use oncegate_protocol::record::Pause;
+use oncegate_protocol::{
+    CallId, Epoch, Event, Fingerprint, Leadership, LeaseReply, Notice, Reply, SignalState, StoreReply, Wall,
+};
 use support::{Port, START_MS, entry, holder, leadership, leased, run, tally, term};
 
 #[tokio::test(start_paused = true)]
@@ -146,6 +149,22 @@ async fn alerts_begin_and_end_in_the_picture_and_in_the_figures() {
     assert_eq!(running.alerts(), [("OncegateManyLeaders".to_owned(), "critical".to_owned())]);
     running.pass(3.0).await;
     assert_eq!(running.alerts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_shown_with_its_reason_until_it_is_over() {
+    let running = run();
+    running.pass(0.5).await;
+    let pause = Pause { reason: "maintenance".into(), since: Wall::from_millis(START_MS - 5_000) };
+    for paused in [Some(pause), None] {
+        let leadership = Leadership { paused: paused.clone(), ..leadership(3, Some("a"), START_MS) };
+        running.outside.tell(|told| told.store = Port::Says(StoreReply::Leadership(leadership)));
+        running.pass(1.0).await;
+        let shown = running.seen().paused.clone().map(|shown| (shown.reason, shown.since_ms));
+        assert_eq!(shown, paused.as_ref().map(|pause| (pause.reason.clone(), pause.since.as_millis())));
+        let active = running.alerts().contains(&("OncegatePaused".to_owned(), "warning".to_owned()));
+        assert_eq!((active, running.metrics.snapshot().cluster.paused), (paused.is_some(), paused.is_some()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,13 @@ Examples:
   oncegate serve
   oncegate serve --config /etc/oncegate/oncegate.toml
   curl --json '{\"id\":\"demo-1\",\"side\":\"buy\"}' http://127.0.0.1:7411/v1/signals")]
-    Serve(ConfigFile),
+    Serve {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Listen here, whatever the config says; port 0 takes a free one.
+        #[arg(long, value_name = "HOST:PORT")]
+        listen: Option<String>,
+    },
     /// Show or check settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -362,7 +368,7 @@ impl FromStr for Digits {
 /// Does what was typed.
 pub fn run(args: Args) -> Exit {
     match args.command {
-        Command::Serve(file) => serve::run(&file),
+        Command::Serve { config, listen } => serve::run(&config, listen),
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::Config(ConfigCommand::Check { file, without_secrets }) => config::check(&file, !without_secrets),
         Command::Migrate { config, dry_run } => migrate::run(&config, dry_run),

@@ -22,17 +22,26 @@ impl TlsConnect {
     /// # Errors
     /// What is wrong with the file, or that this host trusts nobody.
     pub fn new(inner: Arc<dyn Connect>, ca_file: Option<&Path>) -> Result<Self, String> {
-        let roots = match ca_file {
-            Some(file) => roots_in(file)?,
-            None => roots_of_this_host()?,
-        };
-        let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { inner, connector: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { inner, connector: TlsConnector::from(client_config(ca_file)?) })
     }
+}
+
+/// What a client is told: TLS 1.2 and 1.3, the server's certificate and name checked, against whom `ca_file` names or,
+/// without it, whom this host trusts.
+///
+/// # Errors
+/// What is wrong with the file, or that this host trusts nobody.
+pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let roots = match ca_file {
+        Some(file) => roots_in(file)?,
+        None => roots_of_this_host()?,
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 fn roots_in(file: &Path) -> Result<RootCertStore, String> {

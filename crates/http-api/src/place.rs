@@ -28,7 +28,8 @@ fn pointer_at(begun: &[u8]) -> Option<String> {
         match byte {
             b'{' => path.push(Inside::Object(None, false)),
             b'[' => path.push(Inside::Array(0)),
-            b'}' | b']' => {
+            // The last byte is what the reader stopped at: it closes nothing any more.
+            b'}' | b']' if at + 1 < begun.len() => {
                 path.pop();
             }
             b':' => {
@@ -102,6 +103,7 @@ mod tests {
             (r#"{"a/b":{"c~d":9007199254740993}}"#, "/a~1b/c~0d"),
             (r#"{"x":[1,2,{"y":"]},{","z":1e999}]}"#, "/x/2/z"),
             (r#"{"x":[1,nul]}"#, "/x/1"),
+            (r#"{"x":{"y":}}"#, "/x/y"),
             ("{", ""),
             ("", ""),
             ("{} {}", ""),

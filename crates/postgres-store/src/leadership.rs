@@ -29,16 +29,13 @@ pub(crate) async fn fence(session: &Session, epoch: Epoch, holder: &Holder) -> R
 }
 
 pub(crate) async fn open(session: &Session, expected: Epoch, holder: &Holder, at: Wall) -> Result<Told, Failure> {
-    const READY: [&str; 4] = [
-        statements::OPEN_EPOCH,
-        statements::READ_LEADERSHIP,
-        statements::CLOSE_HISTORY,
-        statements::OPEN_HISTORY,
-    ];
+    const READY: [&str; 4] =
+        [statements::OPEN_EPOCH, statements::READ_LEADERSHIP, statements::CLOSE_HISTORY, statements::OPEN_HISTORY];
     session.ready(&READY).await?;
     let (old, at) = (unsigned_out(expected.0), at.as_millis());
     let params: Params<'_> = &[&old, &holder.as_str(), &at];
-    let ((), opened) = try_join(session.batch(statements::BEGIN), session.execute(statements::OPEN_EPOCH, params)).await?;
+    let ((), opened) =
+        try_join(session.batch(statements::BEGIN), session.execute(statements::OPEN_EPOCH, params)).await?;
     if opened == 0 {
         let leadership = read(session).await?;
         session.batch(statements::COMMIT).await?;
@@ -54,7 +51,12 @@ pub(crate) async fn open(session: &Session, expected: Epoch, holder: &Holder, at
     Ok((StoreReply::Opened(epoch), untold))
 }
 
-pub(crate) async fn heartbeat(session: &Session, epoch: Epoch, holder: &Holder, at: Wall) -> Result<StoreReply, Failure> {
+pub(crate) async fn heartbeat(
+    session: &Session,
+    epoch: Epoch,
+    holder: &Holder,
+    at: Wall,
+) -> Result<StoreReply, Failure> {
     let params: Params<'_> = &[&unsigned_out(epoch.0), &holder.as_str(), &at.as_millis()];
     if session.execute(statements::HEARTBEAT, params).await? == 1 {
         Ok(StoreReply::Done)

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use futures_util::future::try_join_all;
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause,
-    SignalRecord, SignalState, Wall,
+    Attempt, BrokerOrderId, ClientOrderId, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause, SignalRecord,
+    SignalState, Wall,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;

@@ -73,11 +73,8 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
 pub(crate) async fn record(session: &Session, fingerprint: &Fingerprint) -> Result<Option<SignalRecord>, Failure> {
     session.ready(&[statements::READ_SIGNAL, statements::READ_ATTEMPTS]).await?;
     let which = fingerprint.as_bytes().as_slice();
-    let ((), rows) = try_join(
-        session.batch(statements::BEGIN_READING),
-        session.query(statements::READ_SIGNAL, &[&which]),
-    )
-    .await?;
+    let ((), rows) =
+        try_join(session.batch(statements::BEGIN_READING), session.query(statements::READ_SIGNAL, &[&which])).await?;
     let record = records(session, &rows).await?.pop();
     session.batch(statements::COMMIT).await?;
     Ok(record.map(|(record, _)| record))

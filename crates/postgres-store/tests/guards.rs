@@ -18,7 +18,9 @@ use oncegate_store_conformance::words::*;
 async fn every_row(client: &tokio_postgres::Client) -> String {
     let mut all = String::new();
     for table in ["signals", "attempts", "leadership", "conclusions", "resolutions", "leadership_history"] {
-        all += &text(client, &format!("SELECT coalesce(string_agg(t::text, ' ' ORDER BY t::text), '') FROM {table} AS t")).await;
+        all +=
+            &text(client, &format!("SELECT coalesce(string_agg(t::text, ' ' ORDER BY t::text), '') FROM {table} AS t"))
+                .await;
     }
     all
 }
@@ -30,7 +32,8 @@ async fn evidence_can_be_neither_deleted_nor_rewritten() {
     let store = new_store(&server, "evidence").await;
     let calls = [insert(1), open_epoch(0, "a"), execute(1, 1, "a"), outcome(1, 1, "a", unknown())];
     ask_all(&store, calls).await;
-    ask_all(&store, [conclude(1, 1, "a", Verdict::Quarantine("blind".into())), resolve(1, 1, Resolution::Resend)]).await;
+    ask_all(&store, [conclude(1, 1, "a", Verdict::Quarantine("blind".into())), resolve(1, 1, Resolution::Resend)])
+        .await;
     ask_all(&store, [nth(2, 1, 1, "a", Purpose::Execute), outcome(1, 2, "a", accepted())]).await;
     let client = psql(&config_in(&server, "evidence")).await;
     let rows = every_row(&client).await;
@@ -98,7 +101,9 @@ async fn no_statement_gets_an_attempt_past_the_guards_of_a_claim() {
     let mut other_leg = claim_for(1, 1, "a", Purpose::Recover);
     (other_leg.leg, other_leg.number) = (Leg(1), 1);
     ask(&store, outcome(1, 1, "a", unknown())).await;
-    for (claim, why) in [(renamed, "under another client order id"), (taken, "another signal"), (other_leg, "another signal")] {
+    for (claim, why) in
+        [(renamed, "under another client order id"), (taken, "another signal"), (other_leg, "another signal")]
+    {
         let error = store.call(StoreCall::Claim(claim)).await.unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("a guard of the store held"), "{error}");
     }
@@ -112,7 +117,8 @@ async fn two_orders_never_share_a_client_order_id_however_close_together_they_ar
     let store = new_store(&server, "ids").await;
     ask_all(&store, [insert(1), insert(2), open_epoch(0, "a")]).await;
     let (mut one, two) = (psql(&config_in(&server, "ids")).await, psql(&config_in(&server, "ids")).await);
-    let sql = "INSERT INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at)
+    let sql =
+        "INSERT INTO attempts (fingerprint, leg, number, ordinal, client_order_id, epoch, owner, purpose, claimed_at)
                VALUES ($1, 0, 1, 0, 'same', 1, $2, 'execute', 0)";
     let (leader, first, second) = (holder("a"), fingerprint(1), fingerprint(2));
     let open = one.transaction().await.unwrap();
@@ -137,7 +143,8 @@ async fn a_history_that_cannot_be_written_stops_nobody_from_leading_or_leaving()
     client.batch_execute("ALTER TABLE leadership_history ADD CHECK (epoch < 2)").await.unwrap();
     assert_eq!(ask(&store, open_epoch(1, "b")).await, StoreReply::Opened(Epoch(2)));
     assert_eq!(store.history_failures(), 1);
-    let StoreReply::Signal(Some(record)) = ask(&store, StoreCall::ReadSignal { fingerprint: fingerprint(1) }).await else {
+    let StoreReply::Signal(Some(record)) = ask(&store, StoreCall::ReadSignal { fingerprint: fingerprint(1) }).await
+    else {
         panic!("it is gone");
     };
     assert_eq!(record.state, SignalState::InDoubt);
@@ -166,7 +173,8 @@ async fn what_people_read_is_what_was_decided() {
     assert_eq!(sequences(wanted(&[], Some(3), 1)).await, [2]);
     assert_eq!(sequences(wanted(&[SignalState::Failed, SignalState::Received], None, 2)).await, [3, 2]);
     let entry = store.signal(fingerprint(2)).await.unwrap().unwrap();
-    let verdicts: Vec<_> = entry.decisions.iter().map(|d| (d.verdict.as_str(), d.leader.is_some(), d.detail.as_str())).collect();
+    let verdicts: Vec<_> =
+        entry.decisions.iter().map(|d| (d.verdict.as_str(), d.leader.is_some(), d.detail.as_str())).collect();
     assert_eq!(verdicts, [("quarantine", true, "blind"), ("not_executed", false, "looked")]);
     assert_eq!((entry.received_at, entry.record.attempts.len()), (AT, 1));
     assert_eq!(store.signal(fingerprint(9)).await.unwrap(), None);
@@ -244,7 +252,10 @@ async fn a_server_that_would_lose_commits_is_refused_or_told_not_to() {
     assert_eq!(text(&client, "SELECT setting FROM witness").await, "on");
     config.require_synchronous_standby = true;
     let error = refusal(&config).await;
-    assert!(matches!(error, PgError::NotDurable { .. }) && error.to_string().contains("synchronous_standby_names"), "{error}");
+    assert!(
+        matches!(error, PgError::NotDurable { .. }) && error.to_string().contains("synchronous_standby_names"),
+        "{error}"
+    );
     drop((client, server));
 
     let server = PostgresServer::start(&["fsync=off"]).await;

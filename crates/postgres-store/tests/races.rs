@@ -89,7 +89,10 @@ async fn judge(client: &Client, seen: &Seen) {
     let count = async |sql: &str| text(client, sql).await.parse::<u64>().unwrap();
     let claims = count("SELECT count(*) FROM claimed").await;
     assert_eq!(claims, count("SELECT count(*) FROM attempts").await);
-    assert_eq!(claims, count("SELECT count(*) FROM (SELECT DISTINCT fingerprint, leg, number FROM claimed) AS c").await);
+    assert_eq!(
+        claims,
+        count("SELECT count(*) FROM (SELECT DISTINCT fingerprint, leg, number FROM claimed) AS c").await
+    );
     let epochs = count("SELECT count(*) FROM opened").await;
     assert_eq!(epochs, count("SELECT epoch FROM leadership").await, "each was opened once");
     assert_eq!(epochs, count("SELECT count(DISTINCT epoch) FROM opened").await);

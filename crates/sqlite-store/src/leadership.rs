@@ -114,13 +114,7 @@ pub(crate) fn heartbeat(connection: &Connection, epoch: Epoch, holder: &Holder, 
     }
 }
 
-pub(crate) fn vacate(
-    connection: &Connection,
-    epoch: Epoch,
-    holder: &Holder,
-    reason: &str,
-    at: Wall,
-) -> Result<Told> {
+pub(crate) fn vacate(connection: &Connection, epoch: Epoch, holder: &Holder, reason: &str, at: Wall) -> Result<Told> {
     let vacated = connection.prepare_cached(statements::VACATE)?.execute((epoch_out(epoch), holder.as_str()))?;
     if vacated == 0 {
         return Ok((StoreReply::Fenced(read(connection)?), None));

@@ -242,6 +242,8 @@ impl Book {
             }
             Notice::NotSent { .. } => self.not_sent += 1,
             Notice::InDoubt { .. } => self.in_doubt += 1,
+            // The store says whether orders are stopped now; how often is of no interest.
+            Notice::Paused { .. } | Notice::Resumed => {}
             Notice::Settled { state, .. } => *self.settled.entry(state.name()).or_default() += 1,
         }
     }

@@ -5,7 +5,7 @@ use oncegate_protocol::notice::LossReason;
 use oncegate_protocol::{LeaseCall, Outcome, StoreCall};
 
 /// Kinds of calls to the store.
-pub(super) const STORE_CALLS: [&str; 11] = [
+pub(super) const STORE_CALLS: [&str; 12] = [
     "insert",
     "read_leadership",
     "open_epoch",
@@ -17,6 +17,7 @@ pub(super) const STORE_CALLS: [&str; 11] = [
     "record_outcome",
     "conclude",
     "resolve",
+    "set_pause",
 ];
 /// Kinds of calls to the lease.
 pub(super) const LEASE_CALLS: [&str; 4] = ["acquire", "renew", "release", "read"];
@@ -45,6 +46,7 @@ pub(super) const fn store_call(call: &StoreCall) -> &'static str {
         StoreCall::RecordOutcome { .. } => "record_outcome",
         StoreCall::Conclude { .. } => "conclude",
         StoreCall::Resolve { .. } => "resolve",
+        StoreCall::SetPause { .. } => "set_pause",
     }
 }
 

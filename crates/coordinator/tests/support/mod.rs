@@ -91,7 +91,13 @@ pub(crate) fn holder(instance: &str) -> Holder {
 }
 
 pub(crate) fn leadership(epoch: u64, who: Option<&str>, heartbeat_ms: i64) -> Leadership {
-    Leadership { epoch: Epoch(epoch), holder: who.map(holder), heartbeat_at: Wall::from_millis(heartbeat_ms) }
+    Leadership {
+        epoch: Epoch(epoch),
+        holder: who.map(holder),
+        heartbeat_at: Wall::from_millis(heartbeat_ms),
+        paused: None,
+        pause_words: 0,
+    }
 }
 
 pub(crate) fn leased(who: &str) -> LeaseReply {

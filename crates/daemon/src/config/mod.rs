@@ -214,14 +214,18 @@ section! {
 }
 
 section! {
-    /// For store.kind = "postgres". Require a synchronous standby, or none: an asynchronous one loses epochs.
+    /// For store.kind = "postgres". Have a synchronous standby, or none: an asynchronous one loses epochs.
     pub struct Postgres {
-        /// Host and port of the server.
-        address: String = "127.0.0.1:5432".into();
+        /// Host and port of the primary, and of those that may become it, in the order in which they are tried.
+        addresses: Vec<String> = vec!["127.0.0.1:5432".into()];
         /// The database.
         database: String = "oncegate".into();
+        /// The schema that holds the tables.
+        schema: String = "oncegate".into();
         /// The user.
         user: String = "oncegate".into();
+        /// Refuse a server that does not wait for a synchronous standby at each commit.
+        require_synchronous_standby: bool = false;
         /// The name of the variable that holds the password, or
         password_env: Option<String> = None => "\"ONCEGATE_PG_PASSWORD\"";
         /// the file that holds it. Without either, none is sent.

@@ -128,13 +128,10 @@ fn check_kinds(config: &Config, origin: &Origin, say: Say<'_>) {
         | (LeaseKind::Postgres, StoreKind::Postgres)
         | (LeaseKind::Redis, StoreKind::Sqlite | StoreKind::Postgres) => {}
     }
-    for (key, address, used) in [
-        ("store.postgres.address", &config.store.postgres.address, store == StoreKind::Postgres),
-        ("lease.redis.address", &config.lease.redis.address, lease == LeaseKind::Redis),
-    ] {
-        if used && let Err(flaw) = host_and_port(address) {
-            say(key, flaw);
-        }
+    if lease == LeaseKind::Redis
+        && let Err(flaw) = host_and_port(&config.lease.redis.address)
+    {
+        say("lease.redis.address", flaw);
     }
     let redis = &config.lease.redis;
     if redis.user.is_some() && redis.password_env.is_none() && redis.password_file.is_none() {

@@ -40,7 +40,7 @@ fn text(config: &Config, origin: &Origin, settings: &Settings, door: &Door, foun
         }
         StoreKind::Postgres => {
             let postgres = &config.store.postgres;
-            line("store", &format!("PostgreSQL, {} at {}{state}", postgres.database, postgres.address));
+            line("store", &format!("PostgreSQL, {} at {}{state}", postgres.database, postgres.addresses.join(", ")));
         }
     }
     match config.lease.kind(config.store.kind) {
@@ -54,7 +54,6 @@ fn text(config: &Config, origin: &Origin, settings: &Settings, door: &Door, foun
         BrokerKind::Http => line("broker", &format!("HTTP, {}", config.broker.http.url.as_deref().unwrap_or_default())),
         BrokerKind::Engine => line("broker", "an engine, which asks here for work"),
     }
-    line("dashboard", &format!("{url}/"));
     match found {
         Found::Behind { why, .. } => line("to do", why),
         Found::Fit { .. } if settings.api.tokens.is_empty() => {
@@ -68,5 +67,6 @@ fn text(config: &Config, origin: &Origin, settings: &Settings, door: &Door, foun
         }
         Found::Fit { .. } => {}
     }
+    line("dashboard", &format!("{url}/"));
     text
 }

@@ -41,9 +41,12 @@ pub const CONFIG_HERE: &str = "oncegate.toml";
 /// Threads of the runtime: the loop and the API get by with little, and a slow answer must not hold up the loop.
 const THREADS: usize = 2;
 
-/// Runs the daemon to its end.
-pub fn run(file: &ConfigFile) -> Exit {
-    let read = config(file).and_then(|(config, origin)| {
+/// Runs the daemon to its end, listening at `listen` if that is given.
+pub fn run(file: &ConfigFile, listen: Option<String>) -> Exit {
+    let read = config(file).and_then(|(mut config, origin)| {
+        if let Some(listen) = listen {
+            config.listen.address = listen;
+        }
         let settings = settings::settings(&config, &origin)?;
         Ok((config, origin, settings))
     });

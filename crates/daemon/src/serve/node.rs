@@ -6,13 +6,15 @@ use std::time::Duration;
 use oncegate_coordinator::observe::NoticeLog;
 use oncegate_coordinator::timeout::until;
 use oncegate_coordinator::{
-    AlertConfig, Clock, ClusterWatch, Driver, Handle, Measured, Metrics, Ports, SystemClock, entropy, watch_cluster,
+    AlertConfig, Clock, ClusterWatch, Driver, Handle, Measured, Metrics, Ports, SignalStore, SystemClock, entropy,
+    watch_cluster,
 };
 use oncegate_http_api::{Api, Health, PAGE, alive, serve_until};
 use oncegate_protocol::{InstanceId, Node, NodeConfig, Timing};
 use tokio::sync::oneshot;
 
 use super::ending::{Asked, Signals, Task, reload};
+use super::parts::{Orders, Stores};
 use super::peers::HttpPeers;
 use super::settings::Settings;
 use super::{Door, Failure, parts};
@@ -38,16 +40,17 @@ pub(super) async fn run(
     let version = env!("CARGO_PKG_VERSION");
     let metrics = Metrics::new(Arc::clone(&clock), &settings.instance, version, lease_name(config));
 
-    let store = parts::store(config, origin, &clock)?;
-    let lease = parts::lease(config, origin, &settings, &clock)?;
-    let broker = parts::broker(config, origin, &settings, &clock)?;
+    let boot_nonce = entropy::boot_nonce().map_err(|error| Failure::Broken(format!("no entropy: {error}")))?;
+    let Stores { of_loop, of_watch, ledger } = parts::stores(config, origin, &settings, &clock).await?;
+    let lease = parts::lease(config, origin, &settings, &clock).await?;
+    let store: Arc<dyn SignalStore> = Arc::new(Measured::new(of_loop, metrics.clone()));
+    let Orders { broker, desk } = parts::orders(config, origin, &settings, &clock, boot_nonce, &store)?;
     let ports = Ports {
         clock: Arc::clone(&clock),
         lease: Arc::new(Measured::new(lease, metrics.clone())),
-        store: Arc::new(Measured::new(store, metrics.clone())),
+        store,
         broker: Arc::new(Measured::new(Arc::clone(&broker), metrics.clone())),
     };
-    let boot_nonce = entropy::boot_nonce().map_err(|error| Failure::Broken(format!("no entropy: {error}")))?;
     let node = NodeConfig {
         instance: InstanceId::new(settings.instance.clone()),
         boot_nonce,
@@ -59,14 +62,16 @@ pub(super) async fn run(
     let told = (NoticeLog { instance: settings.instance.clone() }, metrics.clone());
     let (driver, handle) = Driver::new(node, ports, &timing, settings.identity.clone(), Box::new(told));
 
-    let ledger = parts::ledger(config, origin)?;
+    if let Some(desk) = &desk {
+        desk.follow(handle.clone());
+    }
     let (overview, watching) = watch_cluster(ClusterWatch {
         instance: settings.instance.clone(),
         version: version.to_owned(),
         clock: Arc::clone(&clock),
         // Ports of its own: a slow look must not stand in the way of a renewal or a claim.
-        lease: parts::lease(config, origin, &settings, &clock)?,
-        store: parts::store(config, origin, &clock)?,
+        lease: parts::lease(config, origin, &settings, &clock).await?,
+        store: of_watch,
         ledger: Arc::clone(&ledger),
         peers: Arc::new(HttpPeers::new(settings.peers, Arc::clone(&clock))),
         handle: handle.clone(),
@@ -83,6 +88,7 @@ pub(super) async fn run(
         ledger,
         overview,
         figures: Arc::new(metrics),
+        desk,
         config: settings.api,
         health: Arc::clone(&health),
         page: PAGE,

@@ -7,6 +7,7 @@ use oncegate_coordinator::{
     watch_cluster,
 };
 use oncegate_http_api::{Api, Health, PAGE, serve_until};
+use oncegate_postgres_store::Reader;
 use oncegate_protocol::{LeaseCall, LeaseReply, PortError, StoreCall, StoreReply};
 use oncegate_sqlite_store::SqliteLedger;
 use tokio::sync::oneshot;
@@ -30,20 +31,29 @@ pub(super) struct Old {
 }
 
 /// A store that answers who leads, and refuses everything else.
-pub(super) struct LeadershipOnly(pub(super) Arc<SqliteLedger>);
+pub(super) enum LeadershipOnly {
+    /// In a file.
+    Sqlite(Arc<SqliteLedger>),
+    /// In a database.
+    Postgres(Arc<Reader>),
+}
 
 impl SignalStore for LeadershipOnly {
     fn call(&self, call: StoreCall) -> BoxFuture<'_, Result<StoreReply, PortError>> {
         Box::pin(async move {
-            if call == StoreCall::ReadLeadership {
-                return self.0.leadership().await.map(StoreReply::Leadership);
+            if call != StoreCall::ReadLeadership {
+                return Err(PortError("this store is only read, until it is migrated".into()));
             }
-            Err(PortError("this store is only read, until it is migrated".into()))
+            let leadership = match self {
+                Self::Sqlite(ledger) => ledger.leadership().await?,
+                Self::Postgres(reader) => reader.leadership().await.map_err(|error| PortError(error.to_string()))?,
+            };
+            Ok(StoreReply::Leadership(leadership))
         })
     }
 }
 
-/// A lease in the store's own file, which this program can't read before it is migrated.
+/// A lease in the store itself, which this program can't read before it is migrated.
 struct NoLease;
 
 impl LeaseStore for NoLease {
@@ -68,7 +78,7 @@ pub(super) async fn run(
     let metrics = Metrics::new(Arc::clone(&clock), &settings.instance, version, "oncegate");
     let handle = Handle::to_nobody(settings.identity.clone());
     let lease: Arc<dyn LeaseStore> = match config.lease.kind(config.store.kind) {
-        LeaseKind::Redis => parts::lease(config, origin, &settings, &clock)?,
+        LeaseKind::Redis => parts::lease(config, origin, &settings, &clock).await?,
         LeaseKind::Sqlite | LeaseKind::Postgres => Arc::new(NoLease),
     };
     let (overview, watching) = watch_cluster(ClusterWatch {
@@ -93,6 +103,7 @@ pub(super) async fn run(
         ledger: old.ledger,
         overview,
         figures: Arc::new(metrics),
+        desk: None,
         config: settings.api,
         health: Arc::clone(&health),
         page: PAGE,

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use oncegate_coordinator::{Connect, TcpConnect};
 use oncegate_http_api::{ApiConfig, Check, Limits, Rate, Role, Token, Webhook};
 use oncegate_http_broker::HttpBrokerConfig;
+use oncegate_postgres_store::{PostgresConfig, Tls};
 use oncegate_protocol::IdentityRule;
 use oncegate_redis_lease::RedisLeaseConfig;
 
 use crate::client::http::Client;
 use crate::config::read::{BadConfig, Origin, url};
 use crate::config::secret::{Secret, Source};
-use crate::config::{self, BrokerKind, Config, LeaseKind, WebhookCheck, WebhookEncoding};
-use crate::tls::TlsConnect;
+use crate::config::{self, BrokerKind, Config, LeaseKind, StoreKind, WebhookCheck, WebhookEncoding};
+use crate::tls::{TlsConnect, client_config};
 
 /// What the parts take.
 pub struct Settings {
@@ -23,6 +24,8 @@ pub struct Settings {
     pub api: ApiConfig,
     /// The certificate chain and the key, in PEM.
     pub tls: Option<(Vec<u8>, Secret)>,
+    /// The database, when the store is one.
+    pub postgres: Option<PostgresConfig>,
     /// The lease on Redis, and the way there.
     pub redis: Option<(RedisLeaseConfig, Arc<dyn Connect>)>,
     /// The broker behind HTTP, and the way there.
@@ -80,6 +83,7 @@ pub fn settings(config: &Config, origin: &Origin) -> Result<Settings, Vec<BadCon
     };
     let api = api(config, &mut reader);
     let tls = tls(config, &mut reader);
+    let postgres = postgres(config, &mut reader);
     let redis = redis(config, &mut reader);
     let http_broker = http_broker(config, &mut reader);
     let peers = peers(config, &mut reader);
@@ -87,7 +91,7 @@ pub fn settings(config: &Config, origin: &Origin) -> Result<Settings, Vec<BadCon
         IdentityRule { schema_version: config.identity.schema_version, fields: config.identity.fields.clone() };
     match instance {
         Some(instance) if reader.wrong.is_empty() => {
-            Ok(Settings { instance, api, tls, redis, http_broker, identity, peers })
+            Ok(Settings { instance, api, tls, postgres, redis, http_broker, identity, peers })
         }
         Some(_) | None => Err(reader.wrong),
     }
@@ -182,6 +186,35 @@ fn tls(config: &Config, reader: &mut Reader<'_>) -> Option<(Vec<u8>, Secret)> {
     let key = Source::File(key).read_lines(&reader.origin.folder);
     let key = reader.good("listen.tls_key", key);
     chain.zip(key)
+}
+
+fn postgres(config: &Config, reader: &mut Reader<'_>) -> Option<PostgresConfig> {
+    if config.store.kind != StoreKind::Postgres {
+        return None;
+    }
+    let said = &config.store.postgres;
+    let password = reader.secret("store.postgres.password", said.password_env.as_ref(), said.password_file.as_ref());
+    let tls = if said.tls {
+        let ca_file = said.ca_file.as_ref().map(|file| reader.origin.folder.join(file));
+        Tls::VerifyFull(reader.good("store.postgres.ca_file", client_config(ca_file.as_deref()))?)
+    } else {
+        Tls::Off
+    };
+    let store_timeout = config.timing.store_timeout.0;
+    let postgres = PostgresConfig {
+        peers: said.addresses.clone(),
+        password: password.map(|password| password.expose().to_owned()),
+        schema: said.schema.clone(),
+        tls,
+        // What nobody awaits any more must not hold locks; who waits for one is told so before it is given up.
+        statement_timeout: store_timeout,
+        lock_timeout: store_timeout / 2,
+        idle_in_transaction_timeout: store_timeout,
+        require_synchronous_standby: said.require_synchronous_standby,
+        ..PostgresConfig::new("", &said.user, &said.database)
+    };
+    let checked = postgres.validate().map_err(|error| error.to_string());
+    reader.good("store.postgres", checked).map(|()| postgres)
 }
 
 fn redis(config: &Config, reader: &mut Reader<'_>) -> Option<(RedisLeaseConfig, Arc<dyn Connect>)> {
