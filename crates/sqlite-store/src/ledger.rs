@@ -16,15 +16,20 @@ use crate::error::DbError;
 use crate::rows::{attempts, epoch_in, fingerprint_in, holder_in, state_in, unsigned, wall_in};
 use crate::store::ended;
 use crate::worker::Worker;
-use crate::{schema, statements};
+use crate::{leadership, schema, statements};
 
 /// The most that is read at a time, whatever is asked for.
 pub const MOST: u32 = 1_000;
+
+/// The version from which on a store knows of pauses.
+const TELLS_OF_PAUSES: i64 = 4;
 
 /// A [`Ledger`] on a store's file, also on one that is some migrations behind.
 pub struct SqliteLedger {
     worker: Worker<Connection>,
     place: String,
+    /// Found in the file when it was opened; whoever migrates it meanwhile takes nothing away.
+    version: i64,
 }
 
 impl SqliteLedger {
@@ -42,7 +47,7 @@ impl SqliteLedger {
         }
         let worker = Worker::start("oncegate-ledger", connection)
             .map_err(|source| DbError::Thread { place: place.clone(), source })?;
-        Ok(Self { worker, place })
+        Ok(Self { worker, place, version: found })
     }
 
     /// Who leads, by the store.
@@ -50,9 +55,19 @@ impl SqliteLedger {
     /// # Errors
     /// The store could not be read.
     pub async fn leadership(&self) -> Result<Leadership, PortError> {
-        self.read("read the leadership", |connection| {
+        let tells_of_pauses = self.version >= TELLS_OF_PAUSES;
+        self.read("read the leadership", move |connection| {
+            if tells_of_pauses {
+                return leadership::read(connection);
+            }
             connection.prepare_cached(statements::READ_WHO_LEADS)?.query_row([], |row| {
-                Ok(Leadership { epoch: epoch_in(row, 0)?, holder: holder_in(row, 1)?, heartbeat_at: wall_in(row, 2)? })
+                Ok(Leadership {
+                    epoch: epoch_in(row, 0)?,
+                    holder: holder_in(row, 1)?,
+                    heartbeat_at: wall_in(row, 2)?,
+                    paused: None,
+                    pause_words: 0,
+                })
             })
         })
         .await

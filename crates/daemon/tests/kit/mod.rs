@@ -131,7 +131,7 @@ impl Daemon {
                 return body;
             }
             assert!(now() < deadline, "{path} is still {body}");
-            std::thread::yield_now();
+            pause();
         }
     }
 
@@ -163,6 +163,12 @@ impl Drop for Daemon {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Between two looks: who looks more often than that is turned away.
+#[allow(clippy::disallowed_methods)] // Nothing is assumed to have happened by then.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 pub(crate) fn now() -> Mono {
