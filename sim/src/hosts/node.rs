@@ -10,25 +10,20 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use oncegate_coordinator::ledger::{Entry, Tally, Term, Wanted};
 use oncegate_coordinator::{
-    BoxFuture, Broker, Clock, Connect, Driver, Handle, LeaseStore, Observer, Ports, Stream, SubmitError,
+    BoxFuture, Broker, Clock, Connect, Driver, Exposition, Handle, LeaseStore, Ledger, Observer, Ports, Stream,
 };
-use oncegate_http_broker::stream::HyperIo;
+use oncegate_http_api::{Api, ApiConfig, Health, Limits};
 use oncegate_http_broker::{HttpBroker, HttpBrokerConfig};
 use oncegate_protocol::broker::LookupAnswer;
-use oncegate_protocol::signal::MAX_SIGNAL_BYTES;
 use oncegate_protocol::{
-    Capabilities, ClientOrderId, Command, Event, IdentityRule, InstanceId, LeaseCall, LeaseReply, NodeConfig, Now,
-    Order, Outcome, PortError, Timing,
+    Capabilities, ClientOrderId, Command, Event, Fingerprint, IdentityRule, InstanceId, LeaseCall, LeaseReply,
+    NodeConfig, Now, Order, Outcome, PortError, Timing,
 };
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::store::{StoreHost, StoreLink};
 use super::{broker, redis};
@@ -39,7 +34,7 @@ use crate::world::calls::CallName;
 use crate::world::clock::SimClock;
 use crate::world::host::Life;
 use crate::world::rng::Rng;
-use crate::world::stream::{SimConnect, serve_each};
+use crate::world::stream::{LifeListener, SimConnect};
 use crate::world::trace::What;
 use crate::world::{World, locked};
 
@@ -212,39 +207,68 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
     tokio::select! {
         biased;
         () = driver.run() => {}
-        () = take_signals(world, life, handle) => {}
+        () = take_signals(world, life, clock, handle) => {}
     }
     // The sockets of a process that has ended are its kernel's to close.
 }
 
-/// The door for signals: HTTP statuses as `POST /v1/signals` promises them.
-async fn take_signals(world: Arc<World>, life: Arc<Life>, handle: Handle) {
-    let serve_sender = |stream| {
-        let handle = handle.clone();
-        let service = service_fn(move |request| take_signal(handle.clone(), request));
-        hyper::server::conn::http1::Builder::new().auto_date_header(false).serve_connection(HyperIo(stream), service)
+/// The door for signals: the production API, on the world's sockets and clock.
+async fn take_signals(world: Arc<World>, life: Arc<Life>, clock: Arc<dyn Clock>, handle: Handle) {
+    let name = life.host.name.clone();
+    let Ok(listen) = LifeListener::bind(world, life, PORT).await else { return };
+    let (_, overview) = watch::channel(Arc::default());
+    // Sources know no tokens, and send as fast as their scenario says.
+    let limits = Limits { rate: None, ..Limits::default() };
+    let config = ApiConfig { hosts: vec![name.clone()], limits, ..ApiConfig::default() };
+    let api = Api {
+        instance: name,
+        version: env!("CARGO_PKG_VERSION"),
+        handle,
+        clock,
+        ledger: Arc::new(Unread),
+        overview,
+        figures: Arc::new(Unread),
+        desk: None,
+        config,
+        health: Arc::new(Health::new()),
+        page: "",
     };
-    serve_each(world, life, PORT, serve_sender).await;
+    oncegate_http_api::serve(Arc::new(listen), api).await;
 }
 
-async fn take_signal(handle: Handle, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    let answer = |status: u16, body: String| {
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = hyper::StatusCode::from_u16(status).expect("statuses here are constants");
-        Ok(response)
-    };
-    if request.method() != Method::POST || request.uri().path() != SIGNALS_PATH {
-        return answer(404, "only POST /v1/signals is served here".into());
+/// Nobody reads in this world: oracles look at the store itself.
+struct Unread;
+
+impl Ledger for Unread {
+    fn signals(&self, _: Wanted) -> BoxFuture<'_, Result<Vec<Entry>, PortError>> {
+        Box::pin(async { Err(unread()) })
     }
-    let Ok(body) = Limited::new(request.into_body(), MAX_SIGNAL_BYTES).collect().await else {
-        return answer(400, "the body can't be read, or is too large".into());
-    };
-    match handle.submit(&body.to_bytes()).await {
-        Ok(receipt) => answer(if receipt.new { 202 } else { 200 }, receipt.state.name().into()),
-        Err(error @ SubmitError::Malformed(_)) => answer(400, error.to_string()),
-        Err(error @ SubmitError::Conflict(_)) => answer(409, error.to_string()),
-        Err(error @ SubmitError::Unavailable(_)) => answer(503, error.to_string()),
+
+    fn signal(&self, _: Fingerprint) -> BoxFuture<'_, Result<Option<Entry>, PortError>> {
+        Box::pin(async { Err(unread()) })
     }
+
+    fn tally(&self) -> BoxFuture<'_, Result<Vec<Tally>, PortError>> {
+        Box::pin(async { Err(unread()) })
+    }
+
+    fn history(&self, _: u32) -> BoxFuture<'_, Result<Vec<Term>, PortError>> {
+        Box::pin(async { Err(unread()) })
+    }
+}
+
+impl Exposition for Unread {
+    fn prometheus(&self) -> String {
+        unread().0
+    }
+
+    fn json(&self) -> serde_json::Value {
+        unread().0.into()
+    }
+}
+
+fn unread() -> PortError {
+    PortError("nobody reads the store in this world".into())
 }
 
 /// Everything that the node hears and says, for the trace; what people should know, for the story.

@@ -24,6 +24,8 @@ use crate::world::{WALL_ORIGIN_MS, World, locked};
 
 /// A webhook sender gives up on one try after this long.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A node that stood still while it read may say that the sender was too slow: that is no word about the signal.
+const TOO_SLOW: u16 = 408;
 /// And tries again after this long.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -154,7 +156,7 @@ async fn deliver(world: &Arc<World>, life: &Arc<Life>, ledger: &Ledger, signal: 
                 world.tell(here, What::Source(format!("{id} is acknowledged by {to} ({status})")));
                 times += 1;
             }
-            Ok(status) if (400..500).contains(&status) => {
+            Ok(status) if (400..500).contains(&status) && status != TOO_SLOW => {
                 world.tell(here, What::Source(format!("{id} is refused by {to} ({status})")));
                 ledger.refused(&id);
                 let refused = if status == 409 { Sighting::ConflictRefused } else { Sighting::MalformedRefused };
@@ -181,6 +183,7 @@ async fn post(connect: &SimConnect, to: &str, body: Bytes) -> Result<u16, String
     let (mut sender, connection) = http1::handshake(HyperIo(stream)).await.map_err(|e| e.to_string())?;
     let request = hyper::Request::post(node::SIGNALS_PATH)
         .header(hyper::header::HOST, to)
+        .header(hyper::header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|e| e.to_string())?;
     let asking = std::pin::pin!(sender.send_request(request));

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use oncegate_coordinator::{BoxFuture, Connect, Stream};
+use oncegate_coordinator::{BoxFuture, Connect, Listen, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::engine::Engine;
@@ -232,6 +232,16 @@ impl LifeListener {
         let stream = accepting.await?;
         let peer = host_at(stream.peer()?).expect("connections are between hosts of this world");
         Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), peer, stream))
+    }
+}
+
+impl Listen for LifeListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, String)>> {
+        Box::pin(async move {
+            let stream = Self::accept(self).await?;
+            let peer = self.world.hosts()[stream.peer()].name.clone();
+            Ok((Box::new(stream) as Box<dyn Stream>, peer))
+        })
     }
 }
 
