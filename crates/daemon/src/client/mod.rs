@@ -108,7 +108,6 @@ fn got(answer: Answer) -> Result<Answer, Failed> {
     let what = said.map_or_else(|| format!("HTTP {status}"), |said| format!("{said} ({code}, HTTP {status})"));
     let advice = match status {
         401 => "; show a token: --token-file or --token-env",
-        403 => "; this takes a token with the role operate",
         _ => "",
     };
     Err(Failed(Exit::Refused, format!("{what}{advice}")))
