@@ -162,7 +162,7 @@ fn a_living_holder_is_waited_for_until_it_is_out_of_time() {
     );
     assert_eq!(node.at(5_500).tick(), vec![read_leadership(id + 1)]);
     assert_eq!(node.store(id + 1, leadership(3, Some(other()), 5_500)), vec![]);
-    assert_eq!(node.at(6_000).tick(), vec![renew(id + 2, 1, 1), read_leadership(id + 3)]);
+    assert_eq!(node.at(6_000).tick(), vec![renew(id + 2, 1, 3), read_leadership(id + 3)]);
     assert_eq!(node.store(id + 3, leadership(3, Some(other()), 6_000)), vec![open(id + 4, 3, 1, 6_000)]);
 }
 
