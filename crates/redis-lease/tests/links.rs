@@ -248,10 +248,10 @@ async fn a_link_that_was_closed_while_idle_costs_no_call() {
         let served = async {
             let mut link = server.accept().await;
             arrived(&mut link).await;
-            link.write_all(GRANTED.as_bytes()).await.unwrap();
+            link.write_all(RENEWED.as_bytes()).await.unwrap();
         };
         let ((), reply) = tokio::join!(served, lease.call(renew()));
-        assert_eq!(reply, Ok(LeaseReply::Granted { seen: Epoch(7) }));
+        assert_eq!(reply, Ok(LeaseReply::Granted { seen: Epoch(0) }));
     }
 }
 
@@ -268,11 +268,11 @@ async fn connecting_is_bounded() {
 async fn dropping_the_lease_closes_every_link_at_once() {
     let (lease, mut server, _) = lease_and_server(|_| {});
     let mut links = Vec::new();
-    for call in [acquire(), renew()] {
+    for (call, reply) in [(acquire(), GRANTED), (renew(), RENEWED)] {
         let served = async {
             let mut link = server.accept().await;
             arrived(&mut link).await;
-            link.write_all(GRANTED.as_bytes()).await.unwrap();
+            link.write_all(reply.as_bytes()).await.unwrap();
             link
         };
         let (link, reply) = tokio::join!(served, lease.call(call));

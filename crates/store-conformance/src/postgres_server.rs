@@ -153,10 +153,12 @@ fn as_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where the server's programs are: on the path, or where Debian puts them, which is no place on the path.
+/// Where the server's programs are, all of them: on the path, where some may be links, or where Debian puts them,
+/// which is no place on the path.
 fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").is_file());
+    let mut on_path = std::env::split_paths(&path).filter_map(|folder| folder.join("initdb").canonicalize().ok());
+    let on_path = on_path.next().and_then(|program| program.parent().map(Path::to_path_buf));
     let debian = || {
         let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
         let mut found: Vec<(u32, PathBuf)> = versions
