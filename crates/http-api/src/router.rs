@@ -1,10 +1,9 @@
 //! The routes and what stands in front of each; the OpenAPI document comes from the same lines.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -40,25 +39,47 @@ const BEARER: &str = "bearer";
 
 /// The OpenAPI 3.1 document, which is also served at `/openapi.json`.
 pub fn openapi(version: &str) -> utoipa::openapi::OpenApi {
-    finish(parts(|_| identity()).into_openapi(), version)
+    let mut document = parts().document.clone();
+    version.clone_into(&mut document.info.version);
+    document
 }
 
 /// The whole API as one service.
 pub(crate) fn router(api: Api) -> Router {
-    let document = openapi(api.version);
-    let document = serde_json::to_vec(&document).expect("the document is made of strings, numbers and maps");
-    let shared = Arc::new(Shared::new(api, Bytes::from(document)));
-    let guarded = parts(|need| Some((Arc::clone(&shared), need)));
-    let (router, _) = guarded.with_state(Arc::clone(&shared)).split_for_parts();
-    router.layer(from_fn_with_state(shared, observe))
+    let shared = Arc::new(Shared::new(api));
+    let guarded = parts().groups.iter().fold(Router::new(), |all, (need, group)| {
+        all.merge(group.clone().layer(from_fn_with_state((Arc::clone(&shared), *need), admit)))
+    });
+    guarded.with_state(Arc::clone(&shared)).layer(from_fn_with_state(shared, observe))
 }
 
-const fn identity() -> Option<(Arc<Shared>, Need)> {
-    None
+/// What is alike for every API of this process.
+struct Parts {
+    /// All routes, by what each asks of its caller.
+    groups: [(Need, Router<Arc<Shared>>); 5],
+    /// Of no version yet.
+    document: utoipa::openapi::OpenApi,
 }
 
-/// All routes, each behind a guard for what it needs, if `guard` makes one.
-fn parts(guard: impl Fn(Need) -> Option<(Arc<Shared>, Need)>) -> OpenApiRouter<Arc<Shared>> {
+/// Made once: to describe the routes takes a millisecond, and simulated processes start by the thousand.
+fn parts() -> &'static Parts {
+    static PARTS: OnceLock<Parts> = OnceLock::new();
+    PARTS.get_or_init(|| {
+        let mut document = Document::openapi();
+        let groups = routes().map(|(need, group)| {
+            let (router, described) = group.split_for_parts();
+            document.merge(described);
+            (need, router)
+        });
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some("A token from the configuration; its role is submit or operate.".to_owned());
+        document.components.get_or_insert_default().add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+        Parts { groups, document }
+    })
+}
+
+/// All routes, by what each asks of its caller.
+fn routes() -> [(Need, OpenApiRouter<Arc<Shared>>); 5] {
     let nothing = OpenApiRouter::new()
         .routes(routes!(about::page))
         .routes(routes!(about::document))
@@ -86,25 +107,11 @@ fn parts(guard: impl Fn(Need) -> Option<(Arc<Shared>, Need)>) -> OpenApiRouter<A
         .routes(routes!(coordinator::step_down))
         .routes(routes!(coordinator::pause))
         .routes(routes!(coordinator::resume));
-    let groups = [
+    [
         (Need::Nothing, nothing),
         (Need::Read, read),
         (Need::Submit, submit),
         (Need::Check, checked),
         (Need::Operate, operate),
-    ];
-    groups.into_iter().fold(OpenApiRouter::with_openapi(Document::openapi()), |all, (need, group)| {
-        all.merge(match guard(need) {
-            Some(state) => group.layer(from_fn_with_state(state, admit)),
-            None => group,
-        })
-    })
-}
-
-fn finish(mut document: utoipa::openapi::OpenApi, version: &str) -> utoipa::openapi::OpenApi {
-    version.clone_into(&mut document.info.version);
-    let mut scheme = Http::new(HttpAuthScheme::Bearer);
-    scheme.description = Some("A token from the configuration; its role is submit or operate.".to_owned());
-    document.components.get_or_insert_default().add_security_scheme(BEARER, SecurityScheme::Http(scheme));
-    document
+    ]
 }

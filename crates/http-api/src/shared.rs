@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::HeaderMap;
 use oncegate_coordinator::BoxFuture;
 use oncegate_coordinator::ledger::{Entry, Term, Wanted};
@@ -29,8 +28,6 @@ pub(crate) const ON_BOARD: u32 = 50;
 pub(crate) struct Shared {
     pub(crate) api: Api,
     pub(crate) limiter: Option<Limiter>,
-    /// The OpenAPI document.
-    pub(crate) document: Bytes,
     /// The security policy of the page, by its own scripts.
     pub(crate) page_policy: String,
     requests: AtomicU64,
@@ -47,10 +44,9 @@ pub(crate) struct Board {
 }
 
 impl Shared {
-    pub(crate) fn new(api: Api, document: Bytes) -> Self {
+    pub(crate) fn new(api: Api) -> Self {
         Self {
             limiter: api.config.limits.rate.map(Limiter::new),
-            document,
             page_policy: crate::page::policy(api.page),
             requests: AtomicU64::new(0),
             begun_at_ms: api.clock.now().wall.as_millis(),
