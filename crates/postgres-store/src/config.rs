@@ -110,6 +110,12 @@ impl PostgresConfig {
         format!("{} at {}", self.database, self.peers.join(", "))
     }
 
+    /// For how long opening a store may take: as many servers that don't answer, and two short statements.
+    pub(crate) fn opening_timeout(&self) -> Duration {
+        let peers = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        self.connect_timeout.saturating_mul(peers).saturating_add(self.statement_timeout.saturating_mul(2))
+    }
+
     pub(crate) fn signals_channel(&self) -> String {
         format!("{}_signals", self.schema)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 
 use futures_util::FutureExt;
-use futures_util::future::{Either, Fuse, FusedFuture, select};
+use futures_util::future::{Either, Fuse, FusedFuture, join, select};
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect};
 use oncegate_coordinator::timeout::until;
 use oncegate_protocol::Mono;
@@ -17,7 +17,7 @@ use tokio_postgres::{AsyncMessage, Connection, NoTls};
 use crate::config::{PostgresConfig, host};
 use crate::error::{Failure, PgError, connecting};
 use crate::session::Session;
-use crate::statements;
+use crate::statements::{READ_SETTINGS, SET_SYNCHRONOUS_COMMIT};
 use crate::tls::{Handshaker, Tls, Wire};
 
 /// The library means this future to be spawned; here it is polled by the call under way, so that it lives and dies
@@ -53,7 +53,9 @@ pub(crate) async fn drive<T>(bytes: &mut Bytes, call: impl Future<Output = T>) -
 
 impl Link {
     /// Opens a link to the first peer that will do, with a session set up for `access`. Notifications go to `news`,
-    /// if it is given. `first` is where to begin, and remembers which peer did.
+    /// if it is given. `first` is where to begin, and remembers which peer did. `statements` are prepared with it, in
+    /// the same flight as all else that is asked: else each would cost the first call that needs it a round trip, and
+    /// where the way is long that call would be given up, its connection with it, and the next would begin at nothing.
     ///
     /// # Errors
     /// [`PgError::NotConnected`] and [`PgError::NotDurable`]. Dropping it closes what was opened, and the next one
@@ -65,6 +67,7 @@ impl Link {
         access: Access,
         connect: &'a dyn Connect,
         clock: &'a dyn Clock,
+        statements: &'static [&'static str],
         news: Option<UnboundedSender<()>>,
     ) -> BoxFuture<'a, Result<Self, PgError>> {
         Box::pin(async move {
@@ -74,7 +77,7 @@ impl Link {
                 first.store(number + 1, Ordering::Relaxed);
                 let peer = &config.peers[number];
                 let deadline = clock.now().mono.plus(config.connect_timeout);
-                let opening = Self::open_to(peer, config, access, connect, clock, news.clone());
+                let opening = Self::open_to(peer, config, access, connect, clock, statements, news.clone());
                 match until(clock, deadline, opening).await {
                     Some(Ok(link)) => {
                         first.store(number, Ordering::Relaxed);
@@ -95,6 +98,7 @@ impl Link {
         access: Access,
         connect: &dyn Connect,
         clock: &dyn Clock,
+        statements: &'static [&'static str],
         news: Option<UnboundedSender<()>>,
     ) -> Result<Self, Unfit> {
         let wire = Wire(connect.connect(peer).await.map_err(|error| Unfit::Other(error.to_string()))?);
@@ -112,7 +116,7 @@ impl Link {
             }
         };
         let mut link = Self { session: Session::new(client), bytes: bytes.fuse(), idle_since: clock.now().mono };
-        drive(&mut link.bytes, set_up(&link.session, config, access)).await?;
+        drive(&mut link.bytes, set_up(&link.session, config, access, statements)).await?;
         Ok(link)
     }
 
@@ -155,17 +159,24 @@ where
 }
 
 /// Sees to it that this server is the primary, and keeps what it acknowledges to a session that writes.
-async fn set_up(session: &Session, config: &PostgresConfig, access: Access) -> Result<(), Unfit> {
+async fn set_up(
+    session: &Session,
+    config: &PostgresConfig,
+    access: Access,
+    statements: &'static [&'static str],
+) -> Result<(), Unfit> {
     let failed = |failure: Failure| match failure {
         Failure::Sql(error) => Unfit::Other(connecting(&error)),
         Failure::Unreadable(what) => Unfit::Other(what),
     };
-    let row = session.text_row(statements::READ_SETTINGS).await.map_err(failed)?;
+    let (row, prepared) = join(session.text_row(READ_SETTINGS), session.ready(statements)).await;
+    let row = row.map_err(failed)?;
     let setting = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or_default();
     let (commit, fsync, standbys, recovering) = (setting(0), setting(1), setting(2), setting(3));
     if recovering != "false" {
         return Err(Unfit::Other("it is in recovery, so it is no primary".into()));
     }
+    prepared.map_err(|error| failed(Failure::Sql(error)))?;
     if access == Access::Reads {
         return Ok(());
     }
@@ -184,7 +195,7 @@ async fn set_up(session: &Session, config: &PostgresConfig, access: Access) -> R
     // "off" answers before the disk has it, "local" and "remote_write" before a standby's disk has it. What is more
     // than "on" is left alone.
     if !["on", "remote_apply"].contains(&commit) {
-        session.batch(statements::SET_SYNCHRONOUS_COMMIT).await.map_err(failed)?;
+        session.batch(SET_SYNCHRONOUS_COMMIT).await.map_err(failed)?;
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ impl Listener {
     async fn subscribe(&mut self) -> Option<Listening> {
         let Pool { config, first, access, connect, clock, .. } = &*self.pool;
         let (sender, news) = unbounded_channel();
-        let mut link = Link::open(config, first, *access, &**connect, &**clock, Some(sender)).await.ok()?;
+        let mut link = Link::open(config, first, *access, &**connect, &**clock, &[], Some(sender)).await.ok()?;
         let listen = statements::listen(&self.channel);
         let deadline = clock.now().mono.plus(config.connect_timeout);
         until(&**clock, deadline, drive(&mut link.bytes, link.session.batch(&listen))).await?.ok()?;

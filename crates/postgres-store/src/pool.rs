@@ -5,7 +5,7 @@
 //! it were the cause, the idle ones are not believed either: one call finds out, not each.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -24,6 +24,8 @@ pub(crate) struct Pool {
     pub(crate) first: AtomicUsize,
     room: Semaphore,
     idle: Mutex<Idle>,
+    /// What each new connection prepares; nothing before it is known that the tables are there.
+    statements: OnceLock<&'static [&'static str]>,
 }
 
 /// The connections that nobody uses, the latest used last.
@@ -52,7 +54,21 @@ impl Pool {
     ) -> Result<Self, PgError> {
         config.validate()?;
         let room = Semaphore::new(config.connections);
-        Ok(Self { config, access, connect, clock, first: AtomicUsize::new(0), room, idle: Mutex::default() })
+        let (first, idle, statements) = (AtomicUsize::new(0), Mutex::default(), OnceLock::new());
+        Ok(Self { config, access, connect, clock, first, room, idle, statements })
+    }
+
+    /// From now on each connection prepares these when it is opened.
+    pub(crate) async fn prepares(&self, statements: &'static [&'static str]) -> Result<(), PgError> {
+        self.statements.get_or_init(|| statements);
+        // The one that has looked whether the tables are there.
+        self.run("prepare the statements", |session| Box::pin(async move { Ok(session.ready(statements).await?) }))
+            .await
+    }
+
+    async fn open(&self) -> Result<Link, PgError> {
+        let statements = self.statements.get().copied().unwrap_or_default();
+        Link::open(&self.config, &self.first, self.access, &*self.connect, &*self.clock, statements, None).await
     }
 
     /// Performs one call on a connection. Dropped halfway it closes the connection.
@@ -92,7 +108,7 @@ impl Pool {
             (link, idle.generation)
         };
         if link.is_none() {
-            link = Some(Link::open(&self.config, &self.first, self.access, &*self.connect, &*self.clock, None).await?);
+            link = Some(self.open().await?);
         }
         Ok(Lent { pool: self, link, generation, _room: room })
     }
@@ -108,8 +124,7 @@ impl Pool {
         }
         // All may be in use, or there may be no server; either way the next call sees to itself.
         let Ok(_room) = self.room.try_acquire() else { return };
-        let opened = Link::open(&self.config, &self.first, self.access, &*self.connect, &*self.clock, None).await;
-        if let Ok(link) = opened {
+        if let Ok(link) = self.open().await {
             lock(&self.idle).links.push(link);
         }
     }

@@ -37,7 +37,7 @@ const PATIENCE: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'; SET
 /// [`PgError::NewerVersion`], [`PgError::NotOurs`], [`PgError::NotConnected`].
 pub async fn version(config: &PostgresConfig, connect: &dyn Connect, clock: &dyn Clock) -> Result<i64, PgError> {
     config.validate()?;
-    let mut link = Link::open(config, &AtomicUsize::new(0), Access::Reads, connect, clock, None).await?;
+    let mut link = Link::open(config, &AtomicUsize::new(0), Access::Reads, connect, clock, &[], None).await?;
     let found = drive(&mut link.bytes, read_version(&config.schema)(&link.session)).await;
     known(found.map_err(|failure| failure.at("read the version", config.place()))?, config)
 }
@@ -70,7 +70,7 @@ pub(crate) async fn migrate_with(
     migrations: &[&str],
 ) -> Result<i64, PgError> {
     config.validate()?;
-    let mut link = Link::open(config, &AtomicUsize::new(0), Access::Writes, connect, clock, None).await?;
+    let mut link = Link::open(config, &AtomicUsize::new(0), Access::Writes, connect, clock, &[], None).await?;
     let failed = |failure: Failure| failure.at("migrate the store", config.place());
     let schema = &config.schema;
     let begin = format!("{PATIENCE}; BEGIN; SELECT pg_advisory_xact_lock(hashtext('oncegate migrate {schema}'))");

@@ -32,7 +32,9 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
     if !cell::<bool>(&session.query_one(statements::READ_WHETHER_OWED, &[]).await?, 0)? {
         return Ok(StoreReply::Pending { records: Vec::new(), paused: None });
     }
-    session.ready(&[statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS]).await?;
+    const READY: [&str; 4] =
+        [statements::READ_OLDEST, statements::READ_NEWEST, statements::READ_ATTEMPTS, statements::READ_PAUSE];
+    session.ready(&READY).await?;
     let up_to = i64::from(limit);
     let oldest: [Params<'_>; 3] = [
         &[&SignalState::Executing.name(), &up_to],
@@ -40,15 +42,16 @@ pub(crate) async fn pending(session: &Session, limit: u32) -> Result<StoreReply,
         &[&SignalState::Received.name(), &up_to],
     ];
     let newest: Params<'_> = &[&SignalState::Quarantined.name(), &i64::MAX, &up_to];
-    let ((), executing, in_doubt, received, quarantined) = try_join5(
+    let reading = try_join5(
         session.batch(statements::BEGIN_READING),
         session.query(statements::READ_OLDEST, oldest[0]),
         session.query(statements::READ_OLDEST, oldest[1]),
         session.query(statements::READ_OLDEST, oldest[2]),
         session.query(statements::READ_NEWEST, newest),
-    )
-    .await?;
-    let paused = pause_in(&session.query_one(statements::READ_PAUSE, &[]).await?, 0)?;
+    );
+    let (((), executing, in_doubt, received, quarantined), paused) =
+        try_join(reading, session.query_one(statements::READ_PAUSE, &[])).await?;
+    let paused = pause_in(&paused, 0)?;
     let (executing, in_doubt, received, quarantined) = try_join4(
         records(session, &executing),
         records(session, &in_doubt),

@@ -3,6 +3,35 @@
 //! Those that trade are prepared once per session and kept. Guards stand inside the statement that they guard, or in
 //! the triggers that it fires.
 
+/// Those that trade: a link that trades knows them all before its first call.
+pub(crate) const TRADING: [&str; 25] = [
+    READ_LEADERSHIP,
+    READ_PAUSE,
+    SET_PAUSE,
+    OPEN_EPOCH,
+    HEARTBEAT,
+    VACATE,
+    OPEN_HISTORY,
+    CLOSE_HISTORY,
+    READ_STATE,
+    LOCK_SIGNAL,
+    READ_STATE_AND_DIGEST,
+    INSERT_SIGNAL,
+    READ_SIGNAL,
+    READ_OLDEST,
+    READ_NEWEST,
+    READ_WHETHER_OWED,
+    READ_ATTEMPTS,
+    CLAIM,
+    WRITE_OUTCOME,
+    WRITE_STATE,
+    CONCLUDE,
+    RECORD_CONCLUSION,
+    RESOLVE,
+    ANSWER_FOR,
+    RECORD_RESOLUTION,
+];
+
 /// For calls that decide on what they have locked.
 pub(crate) const BEGIN: &str = "BEGIN";
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect, SignalStore};
+use oncegate_coordinator::timeout::until;
 use oncegate_protocol::{PortError, SignalState, StoreCall, StoreReply};
 
 use crate::claims::AttemptKey;
@@ -35,15 +36,23 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`PgError::OlderVersion`] (also when there is nothing yet), [`PgError::NewerVersion`] and [`PgError::NotOurs`];
-    /// [`PgError::NotDurable`] when the server is set to lose commits; [`PgError::NotConnected`].
+    /// [`PgError::NotDurable`] when the server is set to lose commits; [`PgError::NotConnected`], also when a server
+    /// that could be connected to then falls silent.
     pub async fn open(
         config: PostgresConfig,
         connect: Arc<dyn Connect>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PgError> {
         let pool = Pool::new(config.clone(), Access::Writes, Arc::clone(&connect), Arc::clone(&clock))?;
-        let version = pool.run("read the version", schema::read_version(&config.schema)).await?;
-        schema::must_be_newest(version, &config)?;
+        let opening = async {
+            let version = pool.run("read the version", schema::read_version(&config.schema)).await?;
+            schema::must_be_newest(version, &config)?;
+            pool.prepares(&statements::TRADING).await
+        };
+        let patience = config.opening_timeout();
+        until(&*clock, clock.now().mono.plus(patience), opening).await.unwrap_or_else(|| {
+            Err(PgError::NotConnected { place: config.place(), seen: format!("no answer within {patience:?}") })
+        })?;
         let reader = Reader::new(config.clone(), connect, clock)?;
         let pool = Arc::new(pool);
         let added = Hints::new(Arc::clone(&pool), config.signals_channel());

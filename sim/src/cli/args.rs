@@ -9,7 +9,7 @@ use oncegate_sim::oracles::ORACLES;
 use oncegate_sim::runner::failures::FOLDER;
 use oncegate_sim::runner::signoff::DEFAULT_BUDGET;
 use oncegate_sim::runner::signoff::progress::Shard;
-use oncegate_sim::scenario::Span;
+use oncegate_sim::scenario::{Span, StoreKind};
 use oncegate_sim::world::engine::Engine;
 
 /// Runs the production coordinator in a simulated world of partitions, pauses, crashes, skewed clocks and lying
@@ -42,6 +42,9 @@ pub(crate) enum Command {
         /// On which engine; turmoil is the slow reference.
         #[arg(long, default_value = "jumping")]
         engine: Engine,
+        /// On which store.
+        #[arg(long, default_value = "sqlite")]
+        store: StoreKind,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -57,6 +60,9 @@ pub(crate) enum Command {
         /// Run k is drawn from seed + k.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// On which store; on PostgreSQL, its host fails too.
+        #[arg(long, default_value = "sqlite")]
+        store: StoreKind,
         /// Run each twice and compare the trace hashes.
         #[arg(long)]
         twice: bool,
@@ -84,6 +90,9 @@ pub(crate) enum Command {
         /// On which engine; turmoil is the slow reference.
         #[arg(long, default_value = "jumping")]
         engine: Engine,
+        /// On which store, instead of the scenario's own.
+        #[arg(long)]
+        store: Option<StoreKind>,
         /// One line each instead of the story.
         #[arg(long, short)]
         quiet: bool,

@@ -18,7 +18,7 @@ use oncegate_sim::runner::explore::{self, Sweep};
 use oncegate_sim::runner::shrink::{Limits, Shrunk, bar};
 use oncegate_sim::runner::signoff::Plan;
 use oncegate_sim::runner::{self, Options, Run, failures, run};
-use oncegate_sim::scenario::{generate, read, write};
+use oncegate_sim::scenario::{StoreKind, generate, read, write};
 use serde_json::json;
 
 /// How a command ends: what a script may branch on.
@@ -37,15 +37,15 @@ enum End {
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let end = match args.command {
-        Command::Run { seed, mutant, engine, json } => {
-            run_seed(seed, Options { keep_story: true, mutant, engine }, json)
+        Command::Run { seed, mutant, engine, store, json } => {
+            run_seed(seed, store, Options { keep_story: true, mutant, engine }, json)
         }
-        Command::Explore { runs, seed, twice, mutant, oracle, failures, json } => {
+        Command::Explore { runs, seed, store, twice, mutant, oracle, failures, json } => {
             let planted = Sweep::new(runs, seed).with_mutant(mutant);
-            explore_seeds(Sweep { twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
+            explore_seeds(Sweep { store, twice, oracle: oracle.or(planted.oracle), ..planted }, &failures, json)
         }
-        Command::Replay { files, mutant, engine, quiet, json } => {
-            Ok(replay(&files, Options { keep_story: true, mutant, engine }, quiet, json))
+        Command::Replay { files, mutant, engine, store, quiet, json } => {
+            Ok(replay(&files, store, Options { keep_story: true, mutant, engine }, quiet, json))
         }
         Command::Shrink { file, mutant, oracle, out, json } => shrink::shrink(&file, mutant, oracle, &out, json),
         Command::Signoff { budget, runs, shard, state, seed, scenarios, failures, mutant, json } => {
@@ -68,8 +68,8 @@ fn end_of(run: &Run) -> End {
     if run.holds() { End::Holds } else { End::Violation }
 }
 
-fn run_seed(seed: u64, options: Options, as_json: bool) -> Result<End, read::BadInput> {
-    let scenario = generate::draw(seed);
+fn run_seed(seed: u64, store: StoreKind, options: Options, as_json: bool) -> Result<End, read::BadInput> {
+    let scenario = generate::draw_on(seed, store);
     let run = run(&scenario, options);
     if as_json {
         println!("{}", json::run(&run));
@@ -94,7 +94,7 @@ fn explore_seeds(sweep: Sweep, folder: &Path, as_json: bool) -> Result<End, read
     let mut shown = None;
     if let Some(seed) = found.failed {
         let limits = Limits::default();
-        let drawn = generate::draw(seed);
+        let drawn = generate::draw_on(seed, sweep.store);
         if let Some(small) = runner::shrink::shrink(&drawn, sweep.mutant, sweep.oracle, limits, &bar()) {
             replay = Some(keep(folder, &small, sweep.mutant, &format!("a sweep, seed {seed}"))?);
             shown = Some(small);
@@ -168,10 +168,10 @@ fn keep(folder: &Path, shrunk: &Shrunk, mutant: Option<Mutant>, found: &str) -> 
     Ok(failures::replay_command(&path, mutant))
 }
 
-fn replay(files: &[std::path::PathBuf], options: Options, quiet: bool, as_json: bool) -> End {
+fn replay(files: &[std::path::PathBuf], store: Option<StoreKind>, options: Options, quiet: bool, as_json: bool) -> End {
     let mut worst = End::Holds;
     for path in files {
-        let scenario = match read::file(path) {
+        let mut scenario = match read::file(path) {
             Ok(scenario) => scenario,
             Err(bad) => {
                 eprintln!("{bad}");
@@ -179,6 +179,7 @@ fn replay(files: &[std::path::PathBuf], options: Options, quiet: bool, as_json: 
                 continue;
             }
         };
+        scenario.world.store = store.unwrap_or(scenario.world.store);
         let once = run(&scenario, options);
         let same = run(&scenario, options).hash == once.hash;
         let end = if same { end_of(&once) } else { End::NotDeterministic };

@@ -1,7 +1,9 @@
-//! Who lives in the world: nodes, Redis, the store, the broker and the sources, one file each.
+//! Who lives in the world: nodes, Redis, the store (by calls, or as a PostgreSQL server), the broker and the sources,
+//! one file each.
 
 pub mod broker;
 pub mod node;
+pub mod postgres;
 pub mod redis;
 pub mod source;
 pub mod store;

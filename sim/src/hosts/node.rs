@@ -1,7 +1,8 @@
 //! A node: the production driver, state machine and adapters, on simulated clock and network.
 //!
 //! What differs from production: `Connect` and `Clock` are the world's, the boot nonce comes from the seed,
-//! store calls go through [`super::store::StoreLink`], and the ports are watched at named points.
+//! store calls go through [`super::store::StoreLink`], which on PostgreSQL hands them to the production store, and the
+//! ports are watched at named points.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +26,7 @@ use oncegate_redis_lease::{RedisLease, RedisLeaseConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
+use super::postgres::{Client, PostgresHost};
 use super::store::{StoreHost, StoreLink};
 use super::{broker, redis};
 use crate::mutants::{self, Mutant};
@@ -57,6 +59,8 @@ pub struct Setup {
     pub mutant: Option<Mutant>,
     /// The store.
     pub store: Arc<StoreHost>,
+    /// The way to it, where it speaks PostgreSQL's protocol.
+    pub postgres: Option<Arc<PostgresHost>>,
     /// Redis, for what an oracle wants to know.
     pub redis: Arc<redis::RedisHost>,
     /// Their handles.
@@ -186,6 +190,10 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         nemesis: Arc::clone(&setup.nemesis),
         world: Arc::clone(&world),
     };
+    let postgres = match &setup.postgres {
+        Some(postgres) => Some(Client::open(&world, &life, postgres).await),
+        None => None,
+    };
     let store = StoreLink {
         world: Arc::clone(&world),
         life: Arc::clone(&life),
@@ -194,6 +202,7 @@ pub async fn process(world: Arc<World>, life: Arc<Life>, setup: Arc<Setup>) {
         heartbeats: Arc::clone(&setup.heartbeats),
         mutant: setup.mutant,
         seen: Mutex::new(0),
+        postgres,
     };
     let ports =
         Ports { clock: Arc::clone(&clock), lease: Arc::new(lease), store: Arc::new(store), broker: Arc::new(broker) };

@@ -4,7 +4,7 @@
 //! sender has died or has stopped waiting, and are held by a partition.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, SignalStore};
@@ -13,9 +13,11 @@ use oncegate_sqlite_store::Db;
 use tokio::sync::{Notify, oneshot};
 
 use super::node::Heartbeats;
+use super::postgres::Client;
 use crate::mutants::Mutant;
-use crate::nemesis::Nemesis;
+use crate::nemesis::{Fate, Nemesis};
 use crate::oracles::sightings::Sighting;
+use crate::postgres::Server;
 use crate::world::anchor::Point;
 use crate::world::calls::CallName;
 use crate::world::host::Life;
@@ -26,20 +28,22 @@ use crate::world::{World, locked};
 pub struct StoreHost {
     /// Its place in the world.
     pub at: usize,
-    db: Mutex<Db>,
+    db: Arc<Mutex<Db>>,
     faults: Mutex<StoreFaults>,
     /// How often something changed that a leader should look at. (Not a `watch` channel: that wakes its
     /// receivers in an order drawn at random.)
     version: Mutex<u64>,
     changed: Notify,
+    /// What serves the tables to whoever speaks PostgreSQL's protocol, if anything does.
+    postgres: OnceLock<Arc<Server>>,
 }
 
 /// What is wrong with the store now; counted, because faults overlap. A key of none means every node.
 #[derive(Default)]
 pub struct StoreFaults {
     fails: BTreeMap<Option<usize>, u32>,
-    loses_replies: BTreeMap<Option<usize>, u32>,
-    busy: BTreeMap<Option<usize>, u32>,
+    pub(super) loses_replies: BTreeMap<Option<usize>, u32>,
+    pub(super) busy: BTreeMap<Option<usize>, u32>,
     full: BTreeMap<Option<usize>, u32>,
     slow: Vec<Duration>,
 }
@@ -68,8 +72,15 @@ impl StoreHost {
     /// # Errors
     /// SQLite's.
     pub fn new(at: usize) -> Result<Self, oncegate_sqlite_store::DbError> {
-        let db = Mutex::new(Db::open_in_memory()?);
-        Ok(Self { at, db, faults: Mutex::default(), version: Mutex::default(), changed: Notify::new() })
+        let db = Arc::new(Mutex::new(Db::open_in_memory()?));
+        Ok(Self {
+            at,
+            db,
+            faults: Mutex::default(),
+            version: Mutex::default(),
+            changed: Notify::new(),
+            postgres: OnceLock::new(),
+        })
     }
 
     /// Plants the store's part of a bug, if there is one, while the store is empty.
@@ -109,7 +120,17 @@ impl StoreHost {
         }
     }
 
-    fn suffers(&self, fault: fn(&StoreFaults) -> &BTreeMap<Option<usize>, u32>, node: usize) -> bool {
+    /// From now on the tables are served to whoever speaks PostgreSQL's protocol.
+    pub fn serve_postgres(&self, mutant: Option<Mutant>) -> Arc<Server> {
+        Arc::clone(self.postgres.get_or_init(|| Arc::new(Server::new(Arc::clone(&self.db), mutant))))
+    }
+
+    /// What was asked of it that it does not implement.
+    pub fn unsupported(&self) -> Vec<String> {
+        self.postgres.get().map(|server| server.unsupported()).unwrap_or_default()
+    }
+
+    pub(super) fn suffers(&self, fault: fn(&StoreFaults) -> &BTreeMap<Option<usize>, u32>, node: usize) -> bool {
         let faults = locked(&self.faults);
         [None, Some(node)].iter().any(|whose| fault(&faults).get(whose).is_some_and(|count| *count > 0))
     }
@@ -119,13 +140,12 @@ impl StoreHost {
         self.changed.notify_waiters();
     }
 
-    fn slowness(&self) -> Duration {
+    pub(super) fn slowness(&self) -> Duration {
         locked(&self.faults).slow.iter().max().copied().unwrap_or_default()
     }
 
     /// What keeps a call of that node from having its effect, if anything does.
-    fn obstacle(&self, world: &World, call: &StoreCall, node: usize) -> Option<&'static str> {
-        let writes = !CallName::of_store(call).only_reads();
+    pub(super) fn obstacle(&self, world: &World, writes: bool, node: usize) -> Option<(Sighting, &'static str)> {
         let (sighting, error) = if self.suffers(|faults| &faults.fails, node) {
             (Sighting::StoreFailed, "the store failed: disk I/O error")
         } else if writes && self.suffers(|faults| &faults.busy, node) {
@@ -136,7 +156,7 @@ impl StoreHost {
             return None;
         };
         world.judge().sightings.saw(sighting);
-        Some(error)
+        Some((sighting, error))
     }
 
     /// Every signal, as stored. For oracles.
@@ -144,12 +164,17 @@ impl StoreHost {
     /// # Errors
     /// SQLite's.
     pub fn signals(&self) -> Result<Vec<SignalRecord>, oncegate_sqlite_store::DbError> {
-        locked(&self.db).signals()
+        match self.postgres.get().and_then(|server| server.committed()) {
+            Some(committed) => Ok(committed.signals),
+            None => locked(&self.db).signals(),
+        }
     }
 
     /// Which node the store names as leader.
     pub fn leader(&self, world: &World) -> Option<usize> {
-        let holder = locked(&self.db).leadership().ok()?.holder?;
+        let committed = self.postgres.get().and_then(|server| server.committed());
+        let row = committed.map(|c| c.leadership).or_else(|| locked(&self.db).leadership().ok())?;
+        let holder = row.holder?;
         world.host(holder.instance()).map(|host| host.at)
     }
 
@@ -162,20 +187,34 @@ impl StoreHost {
         call: &StoreCall,
         mutant: Option<Mutant>,
     ) -> Result<StoreReply, PortError> {
-        let at = world.now();
         let mut db = locked(&self.db);
         let reply = match mutant.and_then(|mutant| mutant.store_call(&mut db, call)) {
             Some(reply) => reply,
             None => db.apply(call),
         };
         let reply = reply.map_err(|error| PortError(error.to_string()))?;
-        world.trace().mix(at, self.at, &(node, call, &reply));
+        self.committed(world, nemesis, node, call, &reply, db);
+        Ok(reply)
+    }
+
+    /// Shows the oracles what was committed, by whichever way it came.
+    pub(super) fn committed(
+        &self,
+        world: &World,
+        nemesis: &Arc<Nemesis>,
+        node: usize,
+        call: &StoreCall,
+        reply: &StoreReply,
+        mut db: MutexGuard<'_, Db>,
+    ) {
+        let at = world.now();
+        world.trace().mix(at, self.at, &(node, call, reply));
         let led = matches!(call, StoreCall::OpenEpoch { .. } | StoreCall::Vacate { .. });
         let row = led.then(|| db.leadership().ok()).flatten();
-        world.judge().store_did(at, node, call, &reply, row.as_ref());
-        world.judge().store_showed(at, call, &reply, |name| world.lives(name));
+        world.judge().store_did(at, node, call, reply, row.as_ref());
+        world.judge().store_showed(at, call, reply, |name| world.lives(name));
         let mut reached = None;
-        match (call, &reply) {
+        match (call, reply) {
             (StoreCall::Insert { signal, .. }, StoreReply::Stored { new, .. }) => {
                 if *new {
                     world.tell(
@@ -196,7 +235,7 @@ impl StoreHost {
                 if let Ok(row) = db.leadership() {
                     world.judge().epochs.committed(at, &row);
                 }
-                if let StoreReply::Opened(epoch) = &reply {
+                if let StoreReply::Opened(epoch) = reply {
                     if let StoreCall::OpenEpoch { expected, .. } = call {
                         world.judge().epochs.opened(at, *expected, *epoch);
                     }
@@ -291,7 +330,7 @@ impl StoreHost {
                     What::Store(format!("{fingerprint:?} is {state}: {verdict:?} says {}", world.hosts()[node].name)),
                 );
                 world.judge().sightings.saw(Sighting::of_verdict(verdict));
-                if reply == StoreReply::State(Some(oncegate_protocol::SignalState::Quarantined))
+                if *reply == StoreReply::State(Some(oncegate_protocol::SignalState::Quarantined))
                     && nemesis.broker_can_be_asked()
                 {
                     let mut judge = world.judge();
@@ -310,7 +349,6 @@ impl StoreHost {
             nemesis.reach(point, node);
         }
         nemesis.reach(Point::Applied(CallName::of_store(call)), node);
-        Ok(reply)
     }
 }
 
@@ -339,9 +377,31 @@ pub struct StoreLink {
     pub mutant: Option<Mutant>,
     /// The version last seen, for [`SignalStore::changed`].
     pub seen: Mutex<u64>,
+    /// The production store, where calls go by PostgreSQL's protocol.
+    pub postgres: Option<Client>,
 }
 
 impl StoreLink {
+    /// The port has an answer to what was asked then.
+    async fn answered(
+        &self,
+        fate: Fate,
+        asked: Duration,
+        call: &StoreCall,
+        answer: Result<StoreReply, PortError>,
+    ) -> Result<StoreReply, PortError> {
+        self.life.running().await;
+        self.nemesis.reach(Point::After(CallName::of_store(call)), self.life.host.at);
+        self.life.running().await;
+        if fate.loses_reply {
+            return Err(PortError("the connection to the store broke".into()));
+        }
+        if let Ok(reply) = &answer {
+            self.world.judge().store_answered(self.world.now(), asked, &self.life, call, reply);
+        }
+        answer
+    }
+
     /// The call's own way, whatever becomes of its caller.
     async fn travel(
         world: Arc<World>,
@@ -360,7 +420,8 @@ impl StoreLink {
         if !CallName::of_store(&call).only_reads() && store.suffers(|faults| &faults.busy, node) {
             world.sleep_until(world.now() + BUSY_TIMEOUT).await;
         }
-        let answer = if let Some(error) = store.obstacle(&world, &call, node) {
+        let writes = !CallName::of_store(&call).only_reads();
+        let answer = if let Some((_, error)) = store.obstacle(&world, writes, node) {
             Err(PortError(error.into()))
         } else {
             let answer = store.commit(&world, &nemesis, node, &call, mutant);
@@ -405,6 +466,13 @@ impl SignalStore for StoreLink {
             if fate.fails {
                 return Err(PortError("the store could not be reached".into()));
             }
+            if let Some(postgres) = &self.postgres {
+                if let Some(by) = fate.repeated {
+                    postgres.repeat(&self.world, &self.nemesis, node, call.clone(), by);
+                }
+                let answer = postgres.call(node, call).await;
+                return self.answered(fate, asked, &what, answer).await;
+            }
             let set_out = |call, reply| {
                 let (world, store, nemesis) =
                     (Arc::clone(&self.world), Arc::clone(&self.store), Arc::clone(&self.nemesis));
@@ -421,21 +489,15 @@ impl SignalStore for StoreLink {
             let (send, answered) = oneshot::channel();
             self.world.spawn(set_out(call, send));
             let answer = answered.await;
-            self.life.running().await;
-            self.nemesis.reach(Point::After(name), node);
-            self.life.running().await;
-            if fate.loses_reply {
-                return Err(PortError("the connection to the store broke".into()));
-            }
             let answer = answer.unwrap_or_else(|_| Err(PortError("the store's answer was lost".into())));
-            if let Ok(reply) = &answer {
-                self.world.judge().store_answered(self.world.now(), asked, &self.life, &what, reply);
-            }
-            answer
+            self.answered(fate, asked, &what, answer).await
         })
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {
+        if let Some(postgres) = &self.postgres {
+            return postgres.changed();
+        }
         Box::pin(async move {
             loop {
                 let changed = self.store.changed.notified();

@@ -24,6 +24,8 @@ use oncegate_protocol::{Machine, NodeConfig, Now, StoreCall, StoreReply};
 use oncegate_sqlite_store::{Db, DbError};
 use serde::Serialize;
 
+use crate::postgres::About;
+
 pub use catalogue::{CATALOGUE, Place, Row};
 
 /// Which bug.
@@ -162,6 +164,18 @@ trait Bug: Sync {
         let _ = db;
     }
 
+    /// A statement of the store on PostgreSQL, in SQLite's words, where it is not the production store's.
+    fn sql(&self, about: About, sql: &str) -> Option<String> {
+        let _ = (about, sql);
+        None
+    }
+
+    /// Whether it answers calls of the store in [`Bug::store_call`]. Such a bug can't be planted in a server that is sent
+    /// statements.
+    fn replaces_calls(&self) -> bool {
+        false
+    }
+
     /// What the store does about a call, where that is not what the production store does.
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         let _ = (db, call);
@@ -188,6 +202,16 @@ impl Mutant {
     /// Edits a store that is new.
     pub(crate) fn schema(self, db: &mut Db) {
         self.row().bug.schema(db);
+    }
+
+    /// A statement of the store on PostgreSQL, where it differs from the production store's.
+    pub(crate) fn sql(self, about: About, sql: &str) -> Option<String> {
+        self.row().bug.sql(about, sql)
+    }
+
+    /// Whether it can't be planted where the store is sent statements.
+    pub(crate) fn replaces_calls(self) -> bool {
+        self.row().bug.replaces_calls()
     }
 
     /// The store's part of the bug: the reply, where it differs from the production store's.

@@ -8,7 +8,7 @@ use super::{Options, pool, run};
 use crate::mutants::Mutant;
 use crate::oracles::coverage::{self, Coverage};
 use crate::oracles::sightings::Sightings;
-use crate::scenario::generate;
+use crate::scenario::{StoreKind, generate};
 
 /// What to sweep.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +23,14 @@ pub struct Sweep {
     pub mutant: Option<Mutant>,
     /// Look only for violations of this oracle's promise.
     pub oracle: Option<&'static str>,
+    /// On which store.
+    pub store: StoreKind,
 }
 
 impl Sweep {
     /// Sweeps the production code for anything.
     pub fn new(runs: u64, seed: u64) -> Self {
-        Self { runs, seed, twice: false, mutant: None, oracle: None }
+        Self { runs, seed, twice: false, mutant: None, oracle: None, store: StoreKind::Sqlite }
     }
 
     /// Sweeps a planted bug, if any, for the promise that it is planted against.
@@ -90,7 +92,7 @@ pub fn sweep(sweep: Sweep, name: &str) -> Found {
     let began = Instant::now();
     let bar = pool::bar(name, sweep.runs);
     let results = pool::each(sweep.runs, &bar, |number| {
-        let scenario = generate::draw(sweep.seed.wrapping_add(number));
+        let scenario = generate::draw_on(sweep.seed.wrapping_add(number), sweep.store);
         let once = run(&scenario, options);
         let agreed = sweep.twice.then(|| run(&scenario, options).hash == once.hash);
         let one = One {

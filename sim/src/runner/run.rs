@@ -7,6 +7,7 @@ use oncegate_protocol::{Fingerprint, SignalState};
 
 use crate::hosts::broker::{self, Booked, BrokerHost};
 use crate::hosts::node::{self, Heartbeats, Nodes, Setup};
+use crate::hosts::postgres::{self, PostgresHost};
 use crate::hosts::redis::{self, RedisHost};
 use crate::hosts::source::{self, Ledger};
 use crate::hosts::store::StoreHost;
@@ -16,7 +17,7 @@ use crate::oracles::coverage::Coverage;
 use crate::oracles::sightings::Sightings;
 use crate::oracles::watch::look_on;
 use crate::oracles::{Violation, expectations, handled, store_agrees};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, StoreKind};
 use crate::world::engine::{self, Engine};
 use crate::world::net::Latency;
 use crate::world::trace::{Line, What};
@@ -147,6 +148,8 @@ struct Parts {
     ledger: Arc<Ledger>,
     nemesis: Arc<Nemesis>,
     nodes: Arc<Nodes>,
+    /// A bug that this world's store can't have.
+    unplanted: Option<Mutant>,
 }
 
 impl Parts {
@@ -191,6 +194,19 @@ impl Parts {
             move |life| broker::process(Arc::clone(&world), life, Arc::clone(&broker), Arc::clone(&nemesis))
         };
         world.inhabit(broker.at, serve_broker);
+        let postgres = match spec.store {
+            StoreKind::Sqlite => None,
+            StoreKind::Postgres => {
+                let server = store.serve_postgres(options.mutant);
+                let host = Arc::new(PostgresHost::new(Arc::clone(&store), server));
+                let serve = {
+                    let (world, host, nemesis) = (Arc::clone(&world), Arc::clone(&host), Arc::clone(&nemesis));
+                    move |life| postgres::process(Arc::clone(&world), life, Arc::clone(&host), Arc::clone(&nemesis))
+                };
+                world.inhabit(store.at, serve);
+                Some(host)
+            }
+        };
         let setup = Arc::new(Setup {
             seed: scenario.seed,
             timing,
@@ -198,6 +214,7 @@ impl Parts {
             capabilities: broker::capabilities(spec.broker),
             mutant: options.mutant,
             store: Arc::clone(&store),
+            postgres,
             redis: Arc::clone(&redis),
             nodes: Arc::clone(&nodes),
             heartbeats,
@@ -213,7 +230,8 @@ impl Parts {
             move |life| source::process(Arc::clone(&world), life, Arc::clone(&scenario), Arc::clone(&ledger))
         };
         world.inhabit(place("source"), send);
-        Self { world, store, broker, redis, ledger, nemesis, nodes }
+        let unplanted = options.mutant.filter(|mutant| spec.store == StoreKind::Postgres && mutant.replaces_calls());
+        Self { world, store, broker, redis, ledger, nemesis, nodes, unplanted }
     }
 
     /// Faults until their time is over, then time for progress.
@@ -265,6 +283,13 @@ impl Parts {
         for unknown in self.redis.unsupported() {
             // The simulation is out of its depth: no verdict of it means anything.
             violations.push(Violation { oracle: "world", at, what: format!("redis was asked for {unknown}") });
+        }
+        for unknown in self.store.unsupported() {
+            violations.push(Violation { oracle: "world", at, what: format!("postgresql was asked for {unknown}") });
+        }
+        if let Some(mutant) = self.unplanted {
+            let what = format!("{} answers calls of the store, and postgresql is sent statements", mutant.name());
+            violations.push(Violation { oracle: "world", at, what });
         }
         for violation in &violations {
             world.tell(self.store.at, What::Violation(format!("{}: {}", violation.oracle, violation.what)));

@@ -52,6 +52,9 @@ pub struct WorldSpec {
     pub nodes: usize,
     /// What the broker can do about a repeated or lost order.
     pub broker: BrokerKind,
+    /// What keeps the signals.
+    #[serde(skip_serializing_if = "StoreKind::is_sqlite")]
+    pub store: StoreKind,
     /// How long a packet travels at least.
     pub latency_min: Span,
     /// How long a packet travels at most.
@@ -73,6 +76,7 @@ impl Default for WorldSpec {
         Self {
             nodes: 3,
             broker: BrokerKind::Deduplicates,
+            store: StoreKind::Sqlite,
             latency_min: Span::millis(1),
             latency_max: Span::millis(4),
             faults_for: Span::secs(7 * 60),
@@ -80,6 +84,24 @@ impl Default for WorldSpec {
             identity: Vec::new(),
             timing: TimingSpec::default(),
         }
+    }
+}
+
+/// What keeps the signals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// The production SQL of `oncegate-sqlite-store`; whole calls travel to it.
+    #[default]
+    Sqlite,
+    /// The production store of `oncegate-postgres-store`, by PostgreSQL's protocol to a server on a host of its own.
+    Postgres,
+}
+
+impl StoreKind {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
+    const fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite)
     }
 }
 

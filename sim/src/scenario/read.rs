@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::world::anchor::Point;
 
-use super::{Fault, FaultSpec, Form, Scenario, Span, WorldSpec};
+use super::{Fault, FaultSpec, Form, Scenario, Span, StoreKind, WorldSpec};
 use crate::hosts::redis::FURTHEST_BEHIND;
 
 /// The shortest healed phase in which every promise can be kept.
@@ -310,7 +310,7 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
         return Err(("at", what));
     }
     for host in fault.hosts() {
-        check_host(fault, host, spec.when.is_some(), nodes)?;
+        check_host(fault, host, spec.when.is_some(), nodes, scenario.world.store)?;
     }
     let same = match fault {
         Fault::Partition { between: [a, b], .. }
@@ -366,7 +366,15 @@ fn check_fault(scenario: &Scenario, spec: &FaultSpec, nodes: &[String]) -> Resul
 }
 
 /// Who may be named in which fault.
-fn check_host(fault: &Fault, host: &str, anchored: bool, nodes: &[String]) -> Result<(), (&'static str, String)> {
+fn check_host(
+    fault: &Fault,
+    host: &str,
+    anchored: bool,
+    nodes: &[String],
+    store: StoreKind,
+) -> Result<(), (&'static str, String)> {
+    // SQLite is no process of its own, and nobody has a connection to it.
+    let served = store == StoreKind::Postgres;
     let services: &[&str] = match fault {
         Fault::Partition { .. }
         | Fault::OneWay { .. }
@@ -374,7 +382,11 @@ fn check_host(fault: &Fault, host: &str, anchored: bool, nodes: &[String]) -> Re
         | Fault::Split { .. }
         | Fault::LateRelease { .. }
         | Fault::LatencySpike { .. } => &["redis", "store", "broker", "source"],
+        Fault::Reset { .. } if served => &["redis", "store", "broker", "source"],
         Fault::Reset { .. } => &["redis", "broker", "source"],
+        Fault::Refuse { .. } | Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } if served => {
+            &["redis", "store", "broker"]
+        }
         Fault::Refuse { .. } | Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Pause { .. } => {
             &["redis", "broker"]
         }

@@ -44,6 +44,12 @@ impl LifeStream {
         self.peer
     }
 
+    /// The ports at this end and at the other; none when the connection is gone.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        self.life.host.enter();
+        self.inner.as_ref()?.ports().ok()
+    }
+
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -162,8 +168,12 @@ pub struct SimConnect {
     pub life: Arc<Life>,
 }
 
-impl Connect for SimConnect {
-    fn connect<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+impl SimConnect {
+    /// A connection to `peer`, as what it is.
+    ///
+    /// # Errors
+    /// The simulated network's, and that there is no such host.
+    pub fn open<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<LifeStream>> {
         Box::pin(async move {
             let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no host {peer} in this world"));
             let (name, port) = peer.rsplit_once(':').ok_or_else(unknown)?;
@@ -187,9 +197,14 @@ impl Connect for SimConnect {
                 connected
             })
             .await?;
-            let stream = LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), host.at, stream);
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            Ok(LifeStream::new(Arc::clone(&self.world), Arc::clone(&self.life), host.at, stream))
         })
+    }
+}
+
+impl Connect for SimConnect {
+    fn connect<'a>(&'a self, peer: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move { Ok(Box::new(self.open(peer).await?) as Box<dyn Stream>) })
     }
 }
 

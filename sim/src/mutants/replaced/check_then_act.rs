@@ -218,6 +218,10 @@ impl Bug for ReplacedSystem {
         Box::new(CheckThenAct::new(config, now))
     }
 
+    fn replaces_calls(&self) -> bool {
+        true
+    }
+
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         store_call(db, call)
     }

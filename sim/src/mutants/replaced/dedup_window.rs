@@ -15,6 +15,10 @@ impl Bug for DedupWindow {
         guards::drop_trigger(db, "attempts_are_kept");
     }
 
+    fn replaces_calls(&self) -> bool {
+        true
+    }
+
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         let StoreCall::Insert { signal, at } = call else { return None };
         let fingerprint = signal.fingerprint.as_bytes();

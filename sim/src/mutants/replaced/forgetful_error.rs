@@ -13,6 +13,10 @@ impl Bug for ForgetfulError {
         guards::drop_trigger(db, "attempts_are_kept");
     }
 
+    fn replaces_calls(&self) -> bool {
+        true
+    }
+
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         let StoreCall::RecordOutcome { fingerprint, outcome: Outcome::Unknown(_), .. } = call else { return None };
         guards::write(db, "DELETE FROM attempts WHERE fingerprint = ?1", [fingerprint.as_bytes()]);

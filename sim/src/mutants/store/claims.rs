@@ -9,6 +9,7 @@ use oncegate_sqlite_store::{Db, DbError};
 
 use crate::mutants::ports::store_with;
 use crate::mutants::{Bug, guards};
+use crate::postgres::About;
 
 const CLAIMS: &str = "attempts_are_claims";
 const EPOCH_GUARD: &str = "NOT EXISTS (SELECT 1 FROM leadership";
@@ -22,6 +23,15 @@ pub(crate) struct ClaimWithoutEpoch;
 impl Bug for ClaimWithoutEpoch {
     fn schema(&self, db: &mut Db) {
         guards::never_holds(db, CLAIMS, EPOCH_GUARD);
+    }
+
+    fn sql(&self, about: About, sql: &str) -> Option<String> {
+        const ASKED: &str = "leader.epoch, leader.holder, ?7, ?8 FROM (SELECT epoch, holder FROM leadership WHERE id = 1 \
+             AND epoch = ?5 AND holder = ?6) AS leader";
+        (about == About::Claim).then(|| {
+            assert_eq!(sql.matches(ASKED).count(), 1, "the claim asks for the epoch: {sql}");
+            sql.replace(ASKED, "?5, ?6, ?7, ?8")
+        })
     }
 }
 
@@ -40,6 +50,10 @@ pub(crate) struct EpochCheckedBefore;
 impl Bug for EpochCheckedBefore {
     fn schema(&self, db: &mut Db) {
         ClaimWithoutEpoch.schema(db);
+    }
+
+    fn sql(&self, about: About, sql: &str) -> Option<String> {
+        ClaimWithoutEpoch.sql(about, sql)
     }
 
     fn store(&self, inner: Arc<dyn SignalStore>, _clock: &Arc<dyn Clock>) -> Arc<dyn SignalStore> {
@@ -64,6 +78,10 @@ impl Bug for ClaimWithoutState {
     fn schema(&self, db: &mut Db) {
         guards::never_holds(db, CLAIMS, STATE_GUARD);
         guards::never_holds(db, CLAIMS, NUMBER_GUARD);
+    }
+
+    fn replaces_calls(&self) -> bool {
+        true
     }
 
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {

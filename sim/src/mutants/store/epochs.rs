@@ -13,6 +13,10 @@ impl Bug for VacateResetsEpoch {
         guards::drop_trigger(db, "leadership_epochs_rise");
     }
 
+    fn replaces_calls(&self) -> bool {
+        true
+    }
+
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         let StoreCall::Vacate { .. } = call else { return None };
         let reply = db.apply(call);
@@ -31,6 +35,10 @@ impl Bug for RowDeletedOnRelease {
     fn schema(&self, db: &mut Db) {
         guards::drop_trigger(db, "leadership_is_kept");
         guards::drop_trigger(db, "leadership_is_one");
+    }
+
+    fn replaces_calls(&self) -> bool {
+        true
     }
 
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {

@@ -14,6 +14,10 @@ use crate::mutants::bent::{Bend, bent};
 pub(crate) struct OutcomeGuardedByEpoch;
 
 impl Bug for OutcomeGuardedByEpoch {
+    fn replaces_calls(&self) -> bool {
+        true
+    }
+
     fn store_call(&self, db: &mut Db, call: &StoreCall) -> Option<Result<StoreReply, DbError>> {
         let StoreCall::RecordOutcome { fingerprint, owner, .. } = call else { return None };
         if db.leadership().is_ok_and(|row| row.holder.as_ref() == Some(owner)) {

@@ -3,6 +3,7 @@
 //! First the [`swarm`], then what the sources send and what goes wrong within it. A sweep draws each of the three
 //! from a substream of its own, so that one more signal moves no fault.
 
+pub mod database;
 pub mod faults;
 pub mod meetings;
 pub mod stories;
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{Expect, FaultSpec, Scenario, SignalSpec, Span};
+use super::{Expect, FaultSpec, Scenario, SignalSpec, Span, StoreKind};
 use crate::world::rng::Rng;
 use swarm::Swarm;
 
@@ -28,6 +29,22 @@ pub fn draw(seed: u64) -> Scenario {
     let signals = pick(seed, "workload", &workload::signals(&swarm, SIGNALS..=SIGNALS));
     let faults = pick(seed, "faults", &faults::faults(&swarm));
     assemble(format!("seed-{seed}"), seed, &swarm, signals, faults)
+}
+
+/// The longest time that a packet travels where a call of the store takes several round trips. A call takes up to
+/// seven of them on a new connection, and bursts queue: from a tenth of a second on that may be longer than the nodes'
+/// timeouts in a world that is well.
+const NOT_FAR: Span = Span::millis(40);
+
+/// The same on that store: a database on a host of its own fails too.
+pub fn draw_on(seed: u64, store: StoreKind) -> Scenario {
+    let mut scenario = draw(seed);
+    scenario.world.store = store;
+    if store == StoreKind::Postgres {
+        scenario.world.latency_max = scenario.world.latency_max.min(NOT_FAR);
+        scenario.faults.extend(pick(seed, "database", &database::faults(scenario.world.faults_for)));
+    }
+    scenario
 }
 
 /// The configuration of the run of `seed`.
@@ -88,6 +105,19 @@ mod tests {
             let scenario = draw(seed);
             assert_eq!(read::check(&scenario), Ok(()), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn another_store_changes_nothing_else_and_stays_possible() {
+        let mut struck = 0;
+        for seed in 0..200 {
+            let (plain, served) = (draw(seed), draw_on(seed, StoreKind::Postgres));
+            assert_eq!(read::check(&served), Ok(()), "seed {seed}");
+            assert_eq!(served.faults[..plain.faults.len()], plain.faults);
+            struck += served.faults.len() - plain.faults.len();
+            assert_eq!(draw_on(seed, StoreKind::Sqlite), plain);
+        }
+        assert!(struck > 100, "{struck}");
     }
 
     #[test]

@@ -45,6 +45,15 @@ impl Wire {
         }
     }
 
+    /// The ports at this end and at the other.
+    pub(in crate::world) fn ports(&self) -> io::Result<(u16, u16)> {
+        let (here, there) = match self {
+            Self::Jumping(stream) => (stream.local_addr()?, stream.peer_addr()?),
+            Self::Turmoil(stream) => (stream.local_addr()?, stream.peer_addr()?),
+        };
+        Ok((here.port(), there.port()))
+    }
+
     /// The address at the other end.
     pub(in crate::world) fn peer(&self) -> io::Result<IpAddr> {
         match self {
