@@ -50,7 +50,9 @@ fn answer(command: &Command) -> Option<Event> {
     let leadership =
         Leadership { epoch: Epoch(0), holder: None, heartbeat_at: Wall::default(), paused: None, pause_words: 0 };
     let reply = match call {
-        Call::Lease(LeaseCall::Acquire { .. } | LeaseCall::Renew { .. }) => Reply::Lease(Ok(LeaseReply::Granted)),
+        Call::Lease(LeaseCall::Acquire { .. } | LeaseCall::Renew { .. }) => {
+            Reply::Lease(Ok(LeaseReply::Granted { seen: Epoch(0) }))
+        }
         Call::Lease(LeaseCall::Release { .. } | LeaseCall::Read) => Reply::Lease(Ok(LeaseReply::Free)),
         Call::Store(StoreCall::ReadLeadership) => Reply::Store(Ok(StoreReply::Leadership(leadership))),
         Call::Store(StoreCall::OpenEpoch { .. }) => Reply::Store(Ok(StoreReply::Opened(Epoch(1)))),

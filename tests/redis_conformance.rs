@@ -15,7 +15,7 @@ use std::time::Duration;
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect, LeaseStore, Stream};
 use oncegate_coordinator::timeout::until;
 use oncegate_coordinator::{SystemClock, TcpConnect};
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply, Mono, Now, PortError, Wall};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply, Mono, Now, PortError, Wall};
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig, scripts};
 use oncegate_sim::redis::{RedisModel, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,7 +113,7 @@ fn acquire(name: &str, ttl: Duration) -> LeaseCall {
 }
 
 fn renew(name: &str, ttl: Duration) -> LeaseCall {
-    LeaseCall::Renew { holder: holder(name), ttl }
+    LeaseCall::Renew { holder: holder(name), ttl, seen: Epoch(0) }
 }
 
 fn release(name: &str) -> LeaseCall {
@@ -133,7 +133,7 @@ fn held_forever(name: &str) -> Result<LeaseReply, PortError> {
     Ok(LeaseReply::HeldBy { holder: holder(name), remaining: None })
 }
 
-const GRANTED: Result<LeaseReply, PortError> = Ok(LeaseReply::Granted);
+const GRANTED: Result<LeaseReply, PortError> = Ok(LeaseReply::Granted { seen: Epoch(0) });
 const FREE: Result<LeaseReply, PortError> = Ok(LeaseReply::Free);
 
 async fn a_free_lease_is_granted_for_its_ttl(arm: &Arm, key: &str) {
@@ -176,6 +176,22 @@ async fn releasing_frees_ones_own_lease_at_once(arm: &Arm, key: &str) {
     assert_eq!(lease.call(release("a")).await, FREE);
     assert_eq!(lease.call(LeaseCall::Read).await, FREE);
     assert_eq!(lease.call(acquire("b", LONG)).await, GRANTED);
+}
+
+async fn the_highest_epoch_outlives_the_lease(arm: &Arm, key: &str) {
+    let (ours, theirs) = (arm.lease(key), arm.lease(key));
+    let tells = |name, seen| LeaseCall::Renew { holder: holder(name), ttl: LONG, seen: Epoch(seen) };
+    let knows = |seen| Ok(LeaseReply::Granted { seen: Epoch(seen) });
+    assert_eq!(ours.call(acquire("a", LONG)).await, GRANTED);
+    assert_eq!(ours.call(tells("a", 7)).await, GRANTED);
+    assert_held(theirs.call(tells("b", 8)).await, "a", LONG);
+    assert_eq!(ours.call(acquire("a", LONG)).await, knows(7), "of a holder, and of nobody else");
+    assert_eq!(ours.call(release("a")).await, FREE);
+    assert_eq!(theirs.call(acquire("b", LONG)).await, knows(7));
+    for seen in [12, 3] {
+        assert_eq!(theirs.call(tells("b", seen)).await, GRANTED);
+    }
+    assert_eq!(theirs.call(acquire("b", LONG)).await, knows(12), "the highest, not the last");
 }
 
 async fn a_lease_ends_with_its_ttl(arm: &Arm, key: &str) {
@@ -286,10 +302,12 @@ async fn a_strange_value_is_somebody_else(arm: &Arm, key: &str) {
 /// In both versions of the protocol.
 async fn the_scripts_answer_in_these_bytes(arm: &Arm, key: &str) {
     let other = scripts::released_channel(key);
+    let epoch = scripts::epoch_key(key);
     let eval = |script, words: &[&'static str]| -> Vec<String> {
-        let head = ["EVAL", script, "1", key].into_iter().chain(words.iter().copied());
+        let head = ["EVAL", script, "2", key, &epoch].into_iter().chain(words.iter().copied());
         head.map(str::to_owned).collect()
     };
+    let mut told = "$-1".to_owned();
     for (resp3, nil) in [(false, "$-1"), (true, "_")] {
         let mut raw = arm.raw().await;
         if resp3 {
@@ -300,12 +318,12 @@ async fn the_scripts_answer_in_these_bytes(arm: &Arm, key: &str) {
         let set = ["SET", key, "a"].map(str::to_owned).to_vec();
         let steps = [
             (eval(scripts::READ, &[]), gone.clone()),
-            (eval(scripts::RENEW, &["a", "5000"]), gone.clone()),
+            (eval(scripts::RENEW, &["a", "5000", "9"]), gone.clone()),
             (eval(scripts::RELEASE, &["a", "none"]), gone.clone()),
             (set, "+OK\r\n".to_owned()),
             (eval(scripts::READ, &[]), ours.clone()),
-            (eval(scripts::ACQUIRE, &["b", "5000"]), ours.clone()),
-            (eval(scripts::RENEW, &["b", "5000"]), ours.clone()),
+            (eval(scripts::ACQUIRE, &["b", "5000"]), format!("*3\r\n$1\r\na\r\n:-1\r\n{told}\r\n")),
+            (eval(scripts::RENEW, &["b", "5000", "9"]), ours.clone()),
             (eval(scripts::RELEASE, &["b", "none"]), ours),
             (eval(scripts::RELEASE, &["a", "none"]), gone),
         ];
@@ -313,35 +331,51 @@ async fn the_scripts_answer_in_these_bytes(arm: &Arm, key: &str) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             raw.expect(&words, &reply).await;
         }
-        for script in [scripts::ACQUIRE, scripts::ACQUIRE, scripts::RENEW] {
-            let reply = raw.ask(&["EVAL", script, "1", key, "a", "5000"]).await;
-            assert!(["*2\r\n$1\r\na\r\n:5000\r\n", "*2\r\n$1\r\na\r\n:4999\r\n"].contains(&&*reply), "{reply:?}");
+        let acquire = (scripts::ACQUIRE, &["a", "5000"][..]);
+        // Only a holder is believed, and only when it tells of a higher one; as numbers go, not as texts.
+        let renewals = ["9", "10", "8"].map(|seen| (scripts::RENEW, vec!["a", "5000", seen]));
+        let renewals = renewals.iter().map(|(script, words)| (*script, &words[..]));
+        for (script, words) in [acquire, acquire].into_iter().chain(renewals) {
+            let reply = raw.ask(&eval(script, words).iter().map(String::as_str).collect::<Vec<_>>()).await;
+            let (parts, tail) =
+                if script == scripts::ACQUIRE { (3, format!("{told}\r\n")) } else { (2, String::new()) };
+            let expected = [5000, 4999].map(|left| format!("*{parts}\r\n$1\r\na\r\n:{left}\r\n{tail}"));
+            assert!(expected.contains(&reply), "{reply:?}");
         }
+        raw.expect(&["GET", &epoch], "$2\r\n10\r\n").await;
+        raw.expect(&["PTTL", &epoch], ":-1\r\n").await;
+        told = "$2\r\n10".into();
         raw.expect(&["EVAL", scripts::RELEASE, "1", key, "a", &other], &format!("*2\r\n{nil}\r\n:-2\r\n")).await;
     }
 }
 
 async fn what_scripts_refuse(arm: &Arm, key: &str) {
-    let mut raw = arm.raw().await;
+    let (mut raw, epoch) = (arm.raw().await, scripts::epoch_key(key));
     let invalid = "-ERR invalid expire time in";
     for ttl in ["0", "-1", "9223372036854775807"] {
-        let refusal = raw.refusal(&["EVAL", scripts::ACQUIRE, "1", key, "a", ttl]).await;
+        let refusal = raw.refusal(&["EVAL", scripts::ACQUIRE, "2", key, &epoch, "a", ttl]).await;
         assert_eq!(refusal, format!("{invalid} 'set' command"));
     }
     for ttl in ["x", "1.5", "", "9223372036854775808"] {
-        let refusal = raw.refusal(&["EVAL", scripts::ACQUIRE, "1", key, "a", ttl]).await;
+        let refusal = raw.refusal(&["EVAL", scripts::ACQUIRE, "2", key, &epoch, "a", ttl]).await;
         assert_eq!(refusal, "-ERR value is not an integer or out of range");
     }
     raw.expect(&["GET", key], "$-1\r\n").await;
     raw.expect(&["SET", key, "a"], "+OK\r\n").await;
-    let refusal = raw.refusal(&["EVAL", scripts::RENEW, "1", key, "a", "9223372036854775807"]).await;
+    let refusal = raw.refusal(&["EVAL", scripts::RENEW, "2", key, &epoch, "a", "9223372036854775807", "1"]).await;
     assert_eq!(refusal, format!("{invalid} 'pexpire' command"));
-    raw.expect(&["EVAL", scripts::RENEW, "1", key, "a", "0"], "*2\r\n$1\r\na\r\n:-2\r\n").await;
+    raw.expect(&["EVAL", scripts::RENEW, "2", key, &epoch, "a", "0", "1"], "*2\r\n$1\r\na\r\n:-2\r\n").await;
     raw.expect(&["LPUSH", key, "x"], ":1\r\n").await;
     for script in [scripts::READ, scripts::ACQUIRE, scripts::RENEW, scripts::RELEASE] {
-        let refusal = raw.refusal(&["EVAL", script, "1", key, "a", "1"]).await;
+        let refusal = raw.refusal(&["EVAL", script, "2", key, &epoch, "a", "1", "1"]).await;
         assert_eq!(refusal, "-WRONGTYPE Operation against a key holding the wrong kind of value");
     }
+    // What was written there by a stranger counts as nothing told, until a holder tells.
+    raw.expect(&["DEL", key], ":1\r\n").await;
+    raw.expect(&["SET", key, "a"], "+OK\r\n").await;
+    raw.expect(&["SET", &epoch, "many"], "+OK\r\n").await;
+    raw.ask(&["EVAL", scripts::RENEW, "2", key, &epoch, "a", "5000", "3"]).await;
+    raw.expect(&["GET", &epoch], "$1\r\n3\r\n").await;
     let negative = raw.refusal(&["EVAL", scripts::READ, "-1"]).await;
     assert_eq!(negative, "-ERR Number of keys can't be negative");
     let many = raw.refusal(&["EVAL", scripts::READ, "2", key]).await;
@@ -473,6 +507,7 @@ const PROBES: &[(&str, Probe)] = probes![
     acquiring_ones_own_lease_grants_it_afresh,
     renewing_extends_ones_own_lease_and_nothing_else,
     releasing_frees_ones_own_lease_at_once,
+    the_highest_epoch_outlives_the_lease,
     a_lease_ends_with_its_ttl,
     a_lease_can_be_renewed_past_its_ttl,
     coming_back_after_the_remaining_time_finds_it_free,

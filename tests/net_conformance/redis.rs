@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncegate_coordinator::timeout::until;
 use oncegate_coordinator::{BoxFuture, Clock, Connect, LeaseStore, SystemClock, TcpConnect};
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply, PortError};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply, PortError};
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig};
 use oncegate_sim::redis::{RedisModel, serve};
 use oncegate_sim::world::stream::serve_each;
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(5);
 const KEY: &str = "lease";
 
-const GRANTED: Option<Result<LeaseReply, PortError>> = Some(Ok(LeaseReply::Granted));
+const GRANTED: Option<Result<LeaseReply, PortError>> = Some(Ok(LeaseReply::Granted { seen: Epoch(0) }));
 const FREE: Option<Result<LeaseReply, PortError>> = Some(Ok(LeaseReply::Free));
 
 fn acquire(name: &str, ttl: Duration) -> LeaseCall {
@@ -32,7 +32,7 @@ fn acquire(name: &str, ttl: Duration) -> LeaseCall {
 }
 
 fn renew(name: &str) -> LeaseCall {
-    LeaseCall::Renew { holder: Holder::new(name), ttl: LONG }
+    LeaseCall::Renew { holder: Holder::new(name), ttl: LONG, seen: Epoch(0) }
 }
 
 fn release(name: &str) -> LeaseCall {
@@ -63,7 +63,7 @@ impl Client {
     async fn holder(&self) -> Option<String> {
         match self.call(LeaseCall::Read).await.unwrap().unwrap() {
             LeaseReply::HeldBy { holder, .. } => Some(holder.as_str().to_owned()),
-            LeaseReply::Free | LeaseReply::Granted => None,
+            LeaseReply::Free | LeaseReply::Granted { .. } => None,
         }
     }
 }

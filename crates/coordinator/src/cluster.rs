@@ -160,7 +160,7 @@ impl Watcher {
                 known.lease = Some((holder.instance().to_owned(), remaining.map(|left| now.mono.plus(left))));
             }
             Some(LeaseReply::Free) => known.lease = None,
-            Some(LeaseReply::Granted) | None => unreachable.push(LEASE.to_owned()),
+            Some(LeaseReply::Granted { .. }) | None => unreachable.push(LEASE.to_owned()),
         }
         if looked.leadership.is_none() || looked.tally.is_none() || looked.terms.is_none() {
             unreachable.push(STORE.to_owned());

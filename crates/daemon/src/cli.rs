@@ -241,8 +241,8 @@ pub struct Remote {
     /// Where the daemon is.
     #[arg(long, env = "ONCEGATE_URL", default_value_t = format!("http://{}", crate::DEFAULT_ADDRESS))]
     pub url: String,
-    /// The name of the variable that holds the token to show.
-    #[arg(long, value_name = "VARIABLE", conflicts_with = "token_file")]
+    /// The name of the variable that holds the token to show; it goes before a file.
+    #[arg(long, value_name = "VARIABLE")]
     pub token_env: Option<String>,
     /// The file that holds the token to show; not open to every user of the host.
     #[arg(long, value_name = "FILE", env = "ONCEGATE_TOKEN_FILE")]

@@ -17,7 +17,7 @@ pub fn run(listen: &str, kind: PaperKind, book: Option<&Path>) -> Exit {
         match File::options().create(true).append(true).open(path) {
             Ok(file) => broker.write_to(file),
             Err(error) => {
-                eprintln!("--book {}: {error}", path.display());
+                eprintln!("error: --book {}: {error}", path.display());
                 return Exit::Usage;
             }
         }
@@ -25,7 +25,7 @@ pub fn run(listen: &str, kind: PaperKind, book: Option<&Path>) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("could not start: {error}");
+            eprintln!("error: could not start: {error}");
             return Exit::Refused;
         }
     };
@@ -36,7 +36,7 @@ async fn serve(listen: &str, broker: Arc<PaperBroker>) -> Exit {
     let listener = match TcpListen::bind(listen).await {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("--listen {listen}: {error}");
+            eprintln!("error: --listen {listen}: {error}");
             return Exit::Usage;
         }
     };

@@ -42,6 +42,7 @@ fn without_a_config_a_signal_gets_through_to_the_paper_broker_and_sigterm_ends_i
     assert_eq!(shown.code, 0, "{}", shown.err);
     assert!(shown.out.contains("state     executed") && shown.out.contains(fingerprint), "{}", shown.out);
     let listed = daemon.ask(folder.path(), &["signals", "--state", "executed", "--json"]);
+    assert!(listed.out.contains(&format!(r#""body":{SIGNAL}"#)), "not as it came: {}", listed.out);
     let listed: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!(listed["signals"][0]["fingerprint"], fingerprint);
     assert_eq!(daemon.ask(folder.path(), &["signals", "--in-doubt"]).out, "no signals\n");
@@ -189,6 +190,8 @@ fn tokens_are_asked_for_by_role_and_never_shown() {
         .args(word)
         .args(["--token-env", "OPS_TOKEN", "--url", &daemon.url])
         .env("OPS_TOKEN", OPS)
+        // What is said beats what is set.
+        .env("ONCEGATE_TOKEN_FILE", "engine.token")
         .output()
         .unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));

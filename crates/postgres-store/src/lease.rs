@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect, LeaseStore};
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply, PortError};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply, PortError};
 
 use crate::config::PostgresConfig;
 use crate::error::{Failure, PgError};
@@ -26,6 +26,9 @@ const CONNECTIONS: usize = 2;
 
 /// How often a lease that is refused and then seen to be free is asked for again, within one call.
 const TURNS: usize = 3;
+
+/// It is lost and restored together with the epochs themselves: what it could keep of them would tell nothing.
+const UNTOLD: Epoch = Epoch(0);
 
 /// A [`LeaseStore`] in the store's schema, on connections of its own: a slow commit of the store must not keep a
 /// renewal from being sent.
@@ -82,7 +85,7 @@ async fn perform(session: &Session, channel: &str, call: &LeaseCall) -> Result<L
         LeaseCall::Acquire { holder, ttl } => {
             for _ in 0..TURNS {
                 if grant(session, statements::ACQUIRE_LEASE, holder, *ttl).await? {
-                    return Ok(LeaseReply::Granted);
+                    return Ok(LeaseReply::Granted { seen: UNTOLD });
                 }
                 // What refused it may have run out meanwhile.
                 if let held @ LeaseReply::HeldBy { .. } = read(session).await? {
@@ -91,9 +94,9 @@ async fn perform(session: &Session, channel: &str, call: &LeaseCall) -> Result<L
             }
             Err(Failure::Unreadable("the lease changes hands too fast: it was free each time it was looked at".into()))
         }
-        LeaseCall::Renew { holder, ttl } => {
+        LeaseCall::Renew { holder, ttl, .. } => {
             if grant(session, statements::RENEW_LEASE, holder, *ttl).await? {
-                return Ok(LeaseReply::Granted);
+                return Ok(LeaseReply::Granted { seen: UNTOLD });
             }
             read(session).await
         }

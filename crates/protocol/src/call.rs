@@ -62,12 +62,14 @@ pub enum LeaseCall {
         /// For how long from now.
         ttl: Duration,
     },
-    /// Extend the lease if `holder` has it.
+    /// Extend the lease if `holder` has it, and keep the highest epoch that was told so.
     Renew {
         /// Who asks.
         holder: Holder,
         /// For how long from now.
         ttl: Duration,
+        /// The highest epoch that the caller has seen in the signal store.
+        seen: Epoch,
     },
     /// Delete the lease if `holder` has it, and tell those who listen.
     Release {
@@ -83,7 +85,12 @@ pub enum LeaseCall {
 #[serde(rename_all = "snake_case")]
 pub enum LeaseReply {
     /// To acquire and renew: it is the caller's, for the whole `ttl` from when the store acted.
-    Granted,
+    Granted {
+        /// To acquire: the highest epoch that a renewal told of, as far as the lease store knows. It outlives the lease, so that
+        /// a process that has just started can tell a signal store that has lost commits. Zero when nothing is known, to
+        /// renew, and always from a lease store that is lost and restored together with the signal store.
+        seen: Epoch,
+    },
     /// To acquire, renew, release and read: somebody's (to read: perhaps the caller's own).
     HeldBy {
         /// Whose.

@@ -18,7 +18,7 @@ fn leader() -> Bench {
 fn opening() -> Bench {
     let mut node = Bench::new();
     node.tick();
-    assert_eq!(node.lease(1, LeaseReply::Granted), vec![read_leadership(2)]);
+    assert_eq!(node.lease(1, GRANTED), vec![read_leadership(2)]);
     node
 }
 
@@ -35,7 +35,7 @@ fn run_calmly(node: &mut Bench, epoch: u64, from: Vec<Command>, until: u64) -> V
         for command in commands {
             let Command::Call { id, call } = &command else { return vec![command] };
             next.extend(match call {
-                Call::Lease(LeaseCall::Renew { .. }) => node.lease(id.0, LeaseReply::Granted),
+                Call::Lease(LeaseCall::Renew { .. }) => node.lease(id.0, GRANTED),
                 Call::Lease(LeaseCall::Read) => node.lease(id.0, held_by(holder(epoch), 9_000)),
                 Call::Store(StoreCall::Heartbeat { .. }) => node.store(id.0, StoreReply::Done),
                 Call::Store(StoreCall::ReadLeadership) => node.store(id.0, leadership(epoch, Some(holder(epoch)), 0)),
@@ -60,7 +60,7 @@ fn run_calmly(node: &mut Bench, epoch: u64, from: Vec<Command>, until: u64) -> V
 fn a_free_lease_is_acquired_and_the_next_epoch_opened() {
     let mut node = Bench::new();
     assert_eq!(node.tick(), vec![acquire(1, 1)]);
-    assert_eq!(node.at(10).lease(1, LeaseReply::Granted), vec![read_leadership(2)]);
+    assert_eq!(node.at(10).lease(1, GRANTED), vec![read_leadership(2)]);
     assert_eq!(node.at(20).store(2, leadership(4, None, 0)), vec![open(3, 4, 1, 20)]);
     assert!(node.node.authority().is_none(), "the lease alone is no authority");
     assert_eq!(node.at(30).store(3, StoreReply::Opened(Epoch(5))), vec![became_leader(5, 1), read_pending(4)]);
@@ -134,10 +134,7 @@ fn a_grant_that_comes_after_its_deadline_is_given_back() {
     let mut node = Bench::new();
     node.tick();
     let lost = LossReason::RenewalDeadline;
-    assert_eq!(
-        node.at(8_000).lease(1, LeaseReply::Granted),
-        vec![read_leadership(2), gave_up_lease(&lost), release(3, 1)]
-    );
+    assert_eq!(node.at(8_000).lease(1, GRANTED), vec![read_leadership(2), gave_up_lease(&lost), release(3, 1)]);
     assert_eq!(node.store(2, leadership(0, None, 0)), vec![], "stale");
 }
 
@@ -154,8 +151,8 @@ fn a_living_holder_is_waited_for_until_it_is_out_of_time() {
         id += if renews { 2 } else { 1 };
         assert_eq!(commands.last(), Some(&read_leadership(id)));
         if renews {
-            assert_eq!(commands[0], renew(id - 1, 1));
-            node.lease(id - 1, LeaseReply::Granted);
+            assert_eq!(commands[0], renew(id - 1, 1, 3));
+            node.lease(id - 1, GRANTED);
         }
     }
     assert_eq!(
@@ -165,7 +162,7 @@ fn a_living_holder_is_waited_for_until_it_is_out_of_time() {
     );
     assert_eq!(node.at(5_500).tick(), vec![read_leadership(id + 1)]);
     assert_eq!(node.store(id + 1, leadership(3, Some(other()), 5_500)), vec![]);
-    assert_eq!(node.at(6_000).tick(), vec![renew(id + 2, 1), read_leadership(id + 3)]);
+    assert_eq!(node.at(6_000).tick(), vec![renew(id + 2, 1, 3), read_leadership(id + 3)]);
     assert_eq!(node.store(id + 3, leadership(3, Some(other()), 6_000)), vec![open(id + 4, 3, 1, 6_000)]);
 }
 
@@ -173,7 +170,7 @@ fn a_living_holder_is_waited_for_until_it_is_out_of_time() {
 fn a_silent_holder_is_passed_over_at_once() {
     let mut node = Bench::new();
     node.at(6_000).tick();
-    node.lease(1, LeaseReply::Granted);
+    node.lease(1, GRANTED);
     assert_eq!(node.store(2, leadership(3, Some(other()), 0)), vec![open(3, 3, 1, 6_000)]);
 }
 
@@ -206,7 +203,7 @@ fn an_opening_that_somebody_else_won_waits_for_the_winner() {
 fn who_was_passed_by_while_opening_does_not_depose_the_newcomer() {
     let mut node = opening();
     node.store(2, leadership(1, Some(other()), 0));
-    assert_eq!(node.at(6_000).tick(), vec![renew(3, 1), read_leadership(4)]);
+    assert_eq!(node.at(6_000).tick(), vec![renew(3, 1, 1), read_leadership(4)]);
     let newcomer = oncegate_protocol::Holder::of(&oncegate_protocol::InstanceId::new("m"), 1, 2);
     assert_eq!(node.store(4, leadership(2, Some(newcomer), 6_000)), vec![]);
     // Without the newcomer it would have been passed over by then.
@@ -224,7 +221,7 @@ fn an_epoch_that_goes_back_is_refused() {
     node.store(5, StoreReply::Done);
     assert_eq!(node.lease(6, LeaseReply::Free), vec![]);
     assert_eq!(node.at(10_000).tick(), vec![acquire(7, 2)], "held off for a ttl after: {asked}");
-    node.lease(7, LeaseReply::Granted);
+    node.lease(7, GRANTED);
     let back = LossReason::EpochWentBack;
     assert_eq!(node.store(8, leadership(0, None, 0)), vec![epoch_went_back(0, 1), gave_up_lease(&back), release(9, 2)]);
     assert_eq!(node.lease(9, LeaseReply::Free), vec![]);
@@ -244,7 +241,7 @@ fn a_store_out_of_reach_gives_the_lease_to_others() {
             if let Command::Call { id: renewal, call: Call::Lease(_) } = command
                 && ms < 12_000
             {
-                node.lease(renewal.0, LeaseReply::Granted);
+                node.lease(renewal.0, GRANTED);
             }
             if let Command::Call { id: read, call: Call::Store(_) } = command {
                 id = read.0;
@@ -268,7 +265,7 @@ fn an_epoch_whose_opening_was_not_heard_is_vacated_before_the_lease_is_released(
     // Its answer was lost, and the lease is gone before the store can be asked again.
     let mut node = opening();
     node.store(2, leadership(0, None, 0));
-    assert_eq!(node.at(2_000).tick(), vec![renew(4, 1)]);
+    assert_eq!(node.at(2_000).tick(), vec![renew(4, 1, 0)]);
     node.store_silent(3);
     let gone = LossReason::LeaseGone;
     assert_eq!(node.lease(4, LeaseReply::Free), vec![gave_up_lease(&gone), vacate(5, 1, 1, &gone, 2_000)]);
@@ -288,8 +285,8 @@ fn an_opening_that_the_store_has_refused_leaves_nothing_to_vacate() {
 #[test]
 fn slow_renewal_does_not_extend_trust() {
     let mut node = leader();
-    assert_eq!(node.at(2_000).tick(), vec![renew(5, 1), heartbeat(6, 1, 1, 2_000)]);
-    assert_eq!(node.at(3_400).lease(5, LeaseReply::Granted), vec![]);
+    assert_eq!(node.at(2_000).tick(), vec![renew(5, 1, 1), heartbeat(6, 1, 1, 2_000)]);
+    assert_eq!(node.at(3_400).lease(5, GRANTED), vec![]);
     assert_eq!(node.node.authority().unwrap().trusted_until, Mono::from_millis(2_000 + TRUST_MS));
     assert_eq!(node.wakes_at(), Some(4_000), "the next renewal is due from the send, too");
 }
@@ -307,7 +304,7 @@ fn a_renewal_that_fails_is_tried_again_without_extending_trust() {
     node.at(2_000).tick();
     assert_eq!(node.at(3_500).lease_silent(5), vec![port_failed("renew the lease")]);
     assert_eq!(node.node.authority().unwrap().trusted_until, Mono::from_millis(TRUST_MS));
-    assert_eq!(node.at(4_000).tick(), vec![renew(7, 1)]);
+    assert_eq!(node.at(4_000).tick(), vec![renew(7, 1, 1)]);
 }
 
 /// Loses leadership by the given answer to a renewal, and goes all the way back to following.
@@ -348,7 +345,7 @@ fn the_renewal_deadline_is_a_timer_of_its_own() {
     assert_eq!(node.wakes_at(), Some(8_000), "though the renewal never came back");
     let lost = LossReason::RenewalDeadline;
     assert_eq!(node.at(8_000).tick(), vec![lost_leadership(1, &lost), vacate(10, 1, 1, &lost, 8_000)]);
-    assert_eq!(node.lease(5, LeaseReply::Granted), vec![], "stale");
+    assert_eq!(node.lease(5, GRANTED), vec![], "stale");
     assert!(node.node.authority().is_none());
 }
 
@@ -357,10 +354,7 @@ fn a_late_wake_up_finds_its_deadline_before_the_grant_that_it_hears() {
     let mut node = leader();
     node.at(2_000).tick();
     let lost = LossReason::RenewalDeadline;
-    assert_eq!(
-        node.at(8_000).lease(5, LeaseReply::Granted),
-        vec![lost_leadership(1, &lost), vacate(7, 1, 1, &lost, 8_000)]
-    );
+    assert_eq!(node.at(8_000).lease(5, GRANTED), vec![lost_leadership(1, &lost), vacate(7, 1, 1, &lost, 8_000)]);
 }
 
 #[test]
@@ -376,7 +370,7 @@ fn a_store_that_hears_no_heartbeat_ends_leadership() {
         for command in &commands {
             match command {
                 Command::Call { id, call: Call::Lease(LeaseCall::Renew { .. }) } => {
-                    node.lease(id.0, LeaseReply::Granted);
+                    node.lease(id.0, GRANTED);
                 }
                 Command::Call { id, call: Call::Store(StoreCall::Heartbeat { .. }) } => beat = Some(id.0),
                 _ => {}
@@ -399,7 +393,7 @@ fn a_fenced_heartbeat_ends_leadership_and_nothing_is_vacated() {
 fn a_heartbeat_refused_by_an_older_epoch_means_that_the_store_has_lost_commits() {
     let mut node = Bench::new();
     node.tick();
-    node.lease(1, LeaseReply::Granted);
+    node.lease(1, GRANTED);
     node.store(2, leadership(4, None, 0));
     node.store(3, StoreReply::Opened(Epoch(5)));
     node.store(4, pending(&[]));
@@ -422,7 +416,7 @@ fn comparing() -> (Bench, u64, u64) {
         for command in node.at(wake).tick() {
             let Command::Call { id, call } = command else { panic!("{command:?}") };
             match call {
-                Call::Lease(LeaseCall::Renew { .. }) => assert_eq!(node.lease(id.0, LeaseReply::Granted), vec![]),
+                Call::Lease(LeaseCall::Renew { .. }) => assert_eq!(node.lease(id.0, GRANTED), vec![]),
                 Call::Store(StoreCall::ReadPending { .. }) => assert_eq!(node.store(id.0, pending(&[])), vec![]),
                 Call::Store(StoreCall::Heartbeat { .. }) => {
                     beats += 1;
@@ -494,6 +488,22 @@ fn a_disagreement_is_followed_up_even_if_a_read_fails() {
 }
 
 #[test]
+fn a_store_that_lost_commits_is_known_by_what_the_lease_remembers() {
+    let mut node = Bench::new();
+    node.tick();
+    assert_eq!(node.lease(1, LeaseReply::Granted { seen: Epoch(5) }), vec![read_leadership(2)]);
+    let back = LossReason::EpochWentBack;
+    assert_eq!(node.store(2, leadership(4, None, 0)), vec![epoch_went_back(4, 5), gave_up_lease(&back), release(3, 1)]);
+    // An epoch that was opened, and not told of before its leader died, is no reason to refuse.
+    let mut node = Bench::new();
+    node.tick();
+    node.lease(1, LeaseReply::Granted { seen: Epoch(5) });
+    assert_eq!(node.store(2, leadership(6, None, 0)), vec![open(3, 6, 1, 0)]);
+    node.store(3, StoreReply::Opened(Epoch(7)));
+    assert!(node.at(2_000).tick().contains(&renew(5, 1, 7)), "the next one hears of it");
+}
+
+#[test]
 fn a_store_that_names_another_demotes_at_once() {
     let (mut node, lease, store) = comparing();
     node.lease(lease, held_by(holder(1), 9_000));
@@ -538,12 +548,12 @@ fn stepping_down_while_acquiring_releases_what_is_granted_and_lets_others_go_fir
     let mut node = Bench::new();
     node.tick();
     assert_eq!(node.step_down(), vec![], "a release that overtook the request would leave the lease to nobody");
-    assert_eq!(node.at(100).lease(1, LeaseReply::Granted), vec![gave_up_lease(&asked()), release(2, 1)]);
+    assert_eq!(node.at(100).lease(1, GRANTED), vec![gave_up_lease(&asked()), release(2, 1)]);
     assert_eq!(node.at(200).lease(2, LeaseReply::Free), vec![]);
     assert_eq!(node.hear(Event::LeaseReleased), vec![], "its own release is no hint");
     assert_eq!(node.wakes_at(), Some(10_200), "holds off for a ttl");
     assert_eq!(node.at(10_200).tick(), vec![acquire(3, 2)]);
-    assert_eq!(node.lease(3, LeaseReply::Granted), vec![read_leadership(4)], "asked once, not for ever");
+    assert_eq!(node.lease(3, GRANTED), vec![read_leadership(4)], "asked once, not for ever");
 }
 
 #[test]
@@ -590,7 +600,7 @@ fn flapping_backs_off_exponentially_and_steady_leadership_resets_it() {
     // Seven short leaderships, and a steady one after which the next pause is short again.
     for steady in [false, false, false, false, false, false, false, true] {
         assert_eq!(node.at(ms).tick(), vec![acquire(id + 1, epoch + 1)]);
-        node.lease(id + 1, LeaseReply::Granted);
+        node.lease(id + 1, GRANTED);
         node.store(id + 2, leadership(epoch, None, 0));
         epoch += 1;
         assert_eq!(
@@ -652,7 +662,7 @@ fn shutdown_while_acquiring_gives_back_what_may_be_granted() {
     let mut node = Bench::new();
     node.tick();
     assert_eq!(node.hear(Event::Shutdown), vec![release(2, 1)]);
-    assert_eq!(node.lease(1, LeaseReply::Granted), vec![], "stale");
+    assert_eq!(node.lease(1, GRANTED), vec![], "stale");
     assert_eq!(node.lease_silent(2), vec![port_failed("release the lease"), Command::Stopped]);
 }
 
@@ -689,7 +699,7 @@ fn completions_that_nothing_waits_for_change_nothing() {
     let mut node = leader();
     let before = format!("{:?}", node.node);
     for id in [1, 2, 3, 4, 99] {
-        for reply in [LeaseReply::Granted, LeaseReply::Free, held_by(other(), 1)] {
+        for reply in [GRANTED, LeaseReply::Free, held_by(other(), 1)] {
             assert_eq!(node.lease(id, reply), vec![]);
         }
         assert_eq!(node.lease_silent(id), vec![]);

@@ -45,7 +45,7 @@ fn leading_again_with_call_5_open(mut node: Bench) -> Bench {
     node.store(6, StoreReply::Done);
     node.lease(7, LeaseReply::Free);
     assert_eq!(node.at(16_000).tick(), vec![acquire(8, 2)]);
-    node.lease(8, LeaseReply::Granted);
+    node.lease(8, GRANTED);
     node.store(9, leadership(1, None, 0));
     assert_eq!(node.store(10, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(11)]);
     node
@@ -279,7 +279,7 @@ fn trust_too_short_for_the_broker_is_recorded_as_not_sent() {
     assert_eq!(
         node.at(SEND_MS).store(5, StoreReply::Claimed { number: 1 }),
         vec![
-            renew(6, 1),
+            renew(6, 1, 1),
             heartbeat(7, 1, 1, SEND_MS),
             did_not_send(1, why),
             record(8, 1, 1, not_sent(why), SEND_MS),
@@ -291,7 +291,7 @@ fn trust_too_short_for_the_broker_is_recorded_as_not_sent() {
     assert_eq!(node.store(9, pending(&[received(1)])), vec![read_pending(10)], "a picture older than the outcome");
     let unsent = begun(1, SignalState::Received, vec![attempt(1, 1, holder(1), Some(not_sent(why)))]);
     assert_eq!(node.store(10, pending(&[unsent])), vec![]);
-    assert_eq!(node.lease(6, LeaseReply::Granted), vec![]);
+    assert_eq!(node.lease(6, GRANTED), vec![]);
     assert_eq!(node.at(SEND_MS + 500).tick(), vec![claim_nth(2, 11, 1, 1, Purpose::Execute, SEND_MS + 500)]);
     assert_eq!(
         node.store(11, StoreReply::Claimed { number: 2 }),

@@ -96,7 +96,7 @@ fn deadlines_pass_all_the_same() {
     assert_eq!(commands, vec![told_paused()]);
     assert_eq!(
         node.at(3_000).tick(),
-        vec![renew(5, 1), heartbeat(6, 1, 1, 3_000), conclude(7, 2, 1, Verdict::Expire, 3_000)]
+        vec![renew(5, 1, 1), heartbeat(6, 1, 1, 3_000), conclude(7, 2, 1, Verdict::Expire, 3_000)]
     );
 }
 

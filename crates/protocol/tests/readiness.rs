@@ -3,9 +3,7 @@
 mod support;
 
 use oncegate_protocol::call::{Purpose, Verdict};
-use oncegate_protocol::{
-    Capabilities, Command, Epoch, Event, LeaseReply, Notice, SignalRecord, SignalState, StoreReply, Timing,
-};
+use oncegate_protocol::{Capabilities, Command, Epoch, Event, Notice, SignalRecord, SignalState, StoreReply, Timing};
 use support::*;
 
 fn gone() -> Command {
@@ -88,7 +86,7 @@ fn an_order_that_is_under_way_is_heard_out_and_recorded() {
 fn who_is_not_there_when_leadership_begins_is_waited_for() {
     let mut node = Bench::with(Capabilities::blind(), Timing::default());
     assert_eq!(node.hear(Event::BrokerReady(false)), vec![acquire(1, 1), gone()]);
-    node.lease(1, LeaseReply::Granted);
+    node.lease(1, GRANTED);
     node.store(2, leadership(0, None, 0));
     assert_eq!(node.store(3, StoreReply::Opened(Epoch(1))), vec![became_leader(1, 1), read_pending(4)]);
     assert_eq!(node.store(4, pending(&[received(1)])), vec![]);

@@ -245,7 +245,7 @@ fn a_repeat_whose_claim_took_too_long_is_not_sent() {
     assert_eq!(node.at(1_999).tick(), vec![]);
     assert_eq!(
         node.at(2_000).tick(),
-        vec![renew(6, 1), heartbeat(7, 1, 1, 2_000), look_up(8, 1)],
+        vec![renew(6, 1, 1), heartbeat(7, 1, 1, 2_000), look_up(8, 1)],
         "and the policy, asked again, no longer wants it"
     );
 }
@@ -266,7 +266,7 @@ fn not_found_is_counted_from_the_last_repeat() {
     assert_eq!(node.at(500).tick(), vec![sending(1, 1), place(8, 1, 1, 3_000 - 1_500)]);
     assert_eq!(node.at(1_400).placed(8, unknown()), vec![in_doubt(1, "timed out")]);
     // Remembered no more for certain; in doubt for 2.4 s, but the repeat left one second ago.
-    assert_eq!(node.at(2_400).tick(), vec![renew(9, 1), heartbeat(10, 1, 1, 2_400), look_up(11, 1)]);
+    assert_eq!(node.at(2_400).tick(), vec![renew(9, 1, 1), heartbeat(10, 1, 1, 2_400), look_up(11, 1)]);
     assert_eq!(node.looked_up(11, LookupAnswer::NotFound), vec![]);
     assert_eq!(node.at(4_400).tick(), vec![look_up(12, 1)]);
     assert_eq!(node.looked_up(12, LookupAnswer::NotFound), vec![]);
@@ -302,7 +302,7 @@ fn not_found_is_asked_again_until_the_last_send_has_landed_and_then_quarantined(
     let why = "the broker does not have it 2s later, and a send that is still under way can't be ruled out";
     assert_eq!(
         node.at(3_600).tick(),
-        vec![renew(8, 1), heartbeat(9, 1, 1, 3_600), conclude(10, 1, 1, quarantine(why), 3_600)]
+        vec![renew(8, 1, 1), heartbeat(9, 1, 1, 3_600), conclude(10, 1, 1, quarantine(why), 3_600)]
     );
     assert_eq!(node.store(10, now_stands(SignalState::Quarantined)), vec![settled(1, SignalState::Quarantined, why)]);
 }
@@ -321,8 +321,8 @@ fn a_doubt_that_its_owner_has_ended_is_not_asked_about_any_longer() {
 fn a_question_counts_from_when_it_was_asked_not_from_when_it_was_answered() {
     let (mut node, _) = taking_over(swift(Capabilities::lookup_only(TTL)));
     assert_eq!(node.at(1_900).looked_up(5, LookupAnswer::NotFound), vec![]);
-    node.lease(6, LeaseReply::Granted);
-    assert_eq!(node.at(2_400).tick(), vec![renew(6, 1), heartbeat(7, 1, 1, 2_400), look_up(8, 1)]);
+    node.lease(6, GRANTED);
+    assert_eq!(node.at(2_400).tick(), vec![renew(6, 1, 1), heartbeat(7, 1, 1, 2_400), look_up(8, 1)]);
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn a_leader_tells_once_of_a_quarantine_whose_author_may_have_died_with_it() {
     node.store(6, StoreReply::Done);
     node.lease(7, LeaseReply::Free);
     node.at(10_000).tick();
-    node.lease(8, LeaseReply::Granted);
+    node.lease(8, GRANTED);
     node.store(9, leadership(1, None, 0));
     assert_eq!(node.store(10, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(11)]);
     assert_eq!(node.store(11, pending(&[quarantined(1)])), vec![]);
@@ -472,7 +472,7 @@ fn an_own_order_of_an_earlier_epoch_is_claimed_again_before_it_is_repeated() {
     node.store(8, StoreReply::Done);
     node.lease(9, LeaseReply::Free);
     node.at(10_500).tick();
-    node.lease(10, LeaseReply::Granted);
+    node.lease(10, GRANTED);
     node.store(11, leadership(1, None, 0));
     assert_eq!(node.store(12, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(13)]);
     let known = begun(1, SignalState::InDoubt, vec![attempt(1, 1, holder(1), Some(unknown()))]);
@@ -493,7 +493,7 @@ fn an_own_order_whose_end_was_recorded_late_is_claimed_under_the_new_epoch() {
     node.store(8, StoreReply::Done);
     node.lease(9, LeaseReply::Free);
     node.at(16_000).tick();
-    node.lease(10, LeaseReply::Granted);
+    node.lease(10, GRANTED);
     node.store(11, leadership(1, None, 0));
     assert_eq!(node.store(12, StoreReply::Opened(Epoch(2))), vec![became_leader(2, 2), read_pending(13)]);
     assert_eq!(node.store(7, now_stands(SignalState::InDoubt)), vec![]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
 
@@ -40,15 +40,20 @@ fn command(key: &str, channel: &str, call: &LeaseCall) -> Cmd {
         LeaseCall::Release { .. } => scripts::RELEASE,
         LeaseCall::Read => scripts::READ,
     };
-    command.arg(script).arg(1).arg(key);
+    command.arg(script);
     match call {
-        LeaseCall::Acquire { holder, ttl } | LeaseCall::Renew { holder, ttl } => {
-            command.arg(holder.as_str()).arg(millis(*ttl));
+        LeaseCall::Acquire { holder, ttl } => {
+            command.arg(2).arg(key).arg(scripts::epoch_key(key)).arg(holder.as_str()).arg(millis(*ttl));
+        }
+        LeaseCall::Renew { holder, ttl, seen } => {
+            command.arg(2).arg(key).arg(scripts::epoch_key(key)).arg(holder.as_str()).arg(millis(*ttl)).arg(seen.0);
         }
         LeaseCall::Release { holder } => {
-            command.arg(holder.as_str()).arg(channel);
+            command.arg(1).arg(key).arg(holder.as_str()).arg(channel);
         }
-        LeaseCall::Read => {}
+        LeaseCall::Read => {
+            command.arg(1).arg(key);
+        }
     }
     command
 }
@@ -61,7 +66,13 @@ fn millis(ttl: Duration) -> u64 {
 fn answer(call: &LeaseCall, reply: Value) -> Result<LeaseReply, String> {
     let odd = |reply: &Value| format!("a reply that makes no sense: {reply:?}");
     let Value::Array(parts) = &reply else { return Err(odd(&reply)) };
-    let [holder, pttl] = parts.as_slice() else { return Err(odd(&reply)) };
+    let (holder, pttl, seen) = match (call, parts.as_slice()) {
+        (LeaseCall::Acquire { .. }, [holder, pttl, seen]) => (holder, pttl, epoch(seen).ok_or_else(|| odd(&reply))?),
+        (LeaseCall::Renew { .. } | LeaseCall::Release { .. } | LeaseCall::Read, [holder, pttl]) => {
+            (holder, pttl, Epoch(0))
+        }
+        _ => return Err(odd(&reply)),
+    };
     let holder = match holder {
         Value::Nil => None,
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes)),
@@ -83,12 +94,21 @@ fn answer(call: &LeaseCall, reply: Value) -> Result<LeaseReply, String> {
     };
     match (call, holder) {
         (LeaseCall::Acquire { .. } | LeaseCall::Renew { .. }, Some(holder)) if Some(&*holder) == own => {
-            Ok(LeaseReply::Granted)
+            Ok(LeaseReply::Granted { seen })
         }
         (LeaseCall::Release { .. }, Some(holder)) if Some(&*holder) == own => Err(odd(&reply)),
         (_, Some(holder)) => Ok(LeaseReply::HeldBy { holder: Holder::new(holder), remaining }),
         (LeaseCall::Acquire { .. }, None) => Err(odd(&reply)),
         (LeaseCall::Renew { .. } | LeaseCall::Release { .. } | LeaseCall::Read, None) => Ok(LeaseReply::Free),
+    }
+}
+
+/// What was told; nobody has told anything yet while the key is not there.
+fn epoch(told: &Value) -> Option<Epoch> {
+    match told {
+        Value::Nil => Some(Epoch(0)),
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok().map(Epoch),
+        _ => None,
     }
 }
 
@@ -109,7 +129,7 @@ mod tests {
     }
 
     fn renew() -> LeaseCall {
-        LeaseCall::Renew { holder: me(), ttl: TTL }
+        LeaseCall::Renew { holder: me(), ttl: TTL, seen: Epoch(7) }
     }
 
     fn release() -> LeaseCall {
@@ -130,18 +150,24 @@ mod tests {
         Ok(LeaseReply::HeldBy { holder: Holder::new(holder), remaining: remaining_ms.map(Duration::from_millis) })
     }
 
+    #[expect(clippy::unnecessary_wraps)] // As the answers beside it are told.
+    fn granted(seen: u64) -> Result<LeaseReply, String> {
+        Ok(LeaseReply::Granted { seen: Epoch(seen) })
+    }
+
     #[tokio::test]
     async fn each_call_is_one_command_and_every_regular_reply_has_its_answer() {
-        let acquires = ["EVAL", scripts::ACQUIRE, "1", "lease", "a:1:1", "10000"];
-        let renews = ["EVAL", scripts::RENEW, "1", "lease", "a:1:1", "10000"];
+        let acquires = ["EVAL", scripts::ACQUIRE, "2", "lease", "lease:epoch", "a:1:1", "10000"];
+        let renews = ["EVAL", scripts::RENEW, "2", "lease", "lease:epoch", "a:1:1", "10000", "7"];
         let releases = ["EVAL", scripts::RELEASE, "1", "lease", "a:1:1", "lease:released"];
         let reads = ["EVAL", scripts::READ, "1", "lease"];
         type Case<'a> = (LeaseCall, &'a [&'a str], Value, Result<LeaseReply, String>);
-        let cases: [Case<'_>; 11] = [
-            (acquire(), &acquires, redis_value!(["a:1:1", 10_000_i64]), Ok(LeaseReply::Granted)),
-            (acquire(), &acquires, redis_value!(["b:1:1", 42_i64]), held_by("b:1:1", Some(43))),
-            (acquire(), &acquires, redis_value!(["b:1:1", (-1_i64)]), held_by("b:1:1", None)),
-            (renew(), &renews, redis_value!(["a:1:1", 10_000_i64]), Ok(LeaseReply::Granted)),
+        let cases: [Case<'_>; 12] = [
+            (acquire(), &acquires, redis_value!(["a:1:1", 10_000_i64, nil]), granted(0)),
+            (acquire(), &acquires, redis_value!(["a:1:1", 10_000_i64, "12"]), granted(12)),
+            (acquire(), &acquires, redis_value!(["b:1:1", 42_i64, "12"]), held_by("b:1:1", Some(43))),
+            (acquire(), &acquires, redis_value!(["b:1:1", (-1_i64), nil]), held_by("b:1:1", None)),
+            (renew(), &renews, redis_value!(["a:1:1", 10_000_i64]), granted(0)),
             (renew(), &renews, redis_value!(["b:1:1", 0_i64]), held_by("b:1:1", Some(1))),
             (renew(), &renews, redis_value!([nil, (-2_i64)]), Ok(LeaseReply::Free)),
             (release(), &releases, redis_value!([nil, (-2_i64)]), Ok(LeaseReply::Free)),
@@ -178,13 +204,16 @@ mod tests {
                 assert!(error.starts_with("a reply that makes no sense: "), "{call:?}: {error}");
             }
         }
-        answer(&acquire(), redis_value!([nil, (-2_i64)])).unwrap_err();
+        answer(&acquire(), redis_value!([nil, (-2_i64), nil])).unwrap_err();
+        for told in [redis_value!("seven"), redis_value!("-7"), redis_value!(""), redis_value!(7_i64), Value::Okay] {
+            answer(&acquire(), Value::Array(vec![redis_value!("a:1:1"), Value::Int(5), told])).unwrap_err();
+        }
         answer(&release(), redis_value!(["a:1:1", 5_i64])).unwrap_err();
     }
 
     #[test]
     fn a_strange_holder_is_somebody_else() {
-        let stranger = Value::Array(vec![Value::BulkString(vec![0xff, b'a']), Value::Int(i64::MAX)]);
+        let stranger = Value::Array(vec![Value::BulkString(vec![0xff, b'a']), Value::Int(i64::MAX), Value::Nil]);
         let Ok(LeaseReply::HeldBy { holder, remaining }) = answer(&acquire(), stranger) else { panic!() };
         assert_eq!(holder.as_str(), "\u{fffd}a");
         assert!(remaining.unwrap() > Duration::from_secs(1));

@@ -18,7 +18,8 @@ use crate::scripts;
 pub struct RedisLeaseConfig {
     /// The server, `host:port`. Redis 7.0 or later.
     pub peer: String,
-    /// The key of the lease. Its releases are announced on channel `<key>:released`.
+    /// The key of the lease. Its releases are announced on channel `<key>:released`, and `<key>:epoch` keeps the
+    /// highest epoch of its holders.
     pub key: String,
     /// The ACL user; used only with a password.
     pub username: Option<String>,

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use oncegate_coordinator::ports::{BoxFuture, Clock, Connect, LeaseStore, Stream};
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply, Mono, Now, Wall};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply, Mono, Now, Wall};
 use oncegate_redis_lease::{RedisLease, RedisLeaseConfig, scripts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 const TTL: Duration = Duration::from_secs(10);
-const GRANTED: &str = "*2\r\n$5\r\na:1:1\r\n:10000\r\n";
-const HELD: &str = "*2\r\n$5\r\nb:1:1\r\n:41\r\n";
+const GRANTED: &str = "*3\r\n$5\r\na:1:1\r\n:10000\r\n$1\r\n7\r\n";
+const RENEWED: &str = "*2\r\n$5\r\na:1:1\r\n:10000\r\n";
+const HELD: &str = "*3\r\n$5\r\nb:1:1\r\n:41\r\n$1\r\n7\r\n";
+const READ: &str = "*2\r\n$5\r\nb:1:1\r\n:41\r\n";
 
 /// The runtime's paused clock.
 struct PausedClock(Instant);
@@ -79,7 +81,7 @@ fn acquire() -> LeaseCall {
 }
 
 fn renew() -> LeaseCall {
-    LeaseCall::Renew { holder: Holder::new("a:1:1"), ttl: TTL }
+    LeaseCall::Renew { holder: Holder::new("a:1:1"), ttl: TTL, seen: Epoch(1) }
 }
 
 /// The words of a command as they go over the wire.
@@ -89,7 +91,7 @@ fn wire(words: &[&str]) -> String {
 }
 
 fn eval(script: &str, words: &[&str]) -> String {
-    let mut all = vec!["EVAL", script, "1", "lease"];
+    let mut all = vec!["EVAL", script, "2", "lease", "lease:epoch"];
     all.extend(words);
     let words: String = all.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
     format!("*{}\r\n{words}", all.len())
@@ -125,7 +127,7 @@ async fn a_call_is_one_write_and_a_link_needs_no_setting_up() {
     let called = async {
         let held = LeaseReply::HeldBy { holder: Holder::new("b:1:1"), remaining: Some(Duration::from_millis(42)) };
         assert_eq!(lease.call(acquire()).await, Ok(held));
-        assert_eq!(lease.call(acquire()).await, Ok(LeaseReply::Granted));
+        assert_eq!(lease.call(acquire()).await, Ok(LeaseReply::Granted { seen: Epoch(7) }));
     };
     tokio::join!(served, called);
 }
@@ -141,7 +143,7 @@ async fn authentication_and_database_are_sent_at_once() {
         let mut link = server.accept().await;
         let setup = wire(&["AUTH", "engine", "secret"]) + &wire(&["SELECT", "3"]);
         answer(&mut link, &setup, "+OK\r\n+OK\r\n").await;
-        answer(&mut link, &eval(scripts::RENEW, &["a:1:1", "10000"]), "*2\r\n$-1\r\n:-2\r\n").await;
+        answer(&mut link, &eval(scripts::RENEW, &["a:1:1", "10000", "1"]), "*2\r\n$-1\r\n:-2\r\n").await;
         link
     };
     let (_link, reply) = tokio::join!(served, lease.call(renew()));
@@ -173,7 +175,7 @@ async fn a_stuck_call_delays_neither_a_renewal_nor_the_next_call() {
     let mut first = server.accept().await;
     arrived(&mut first).await;
 
-    for (call, reply) in [(renew(), GRANTED), (LeaseCall::Read, HELD)] {
+    for (call, reply) in [(renew(), RENEWED), (LeaseCall::Read, READ)] {
         let served = async {
             let mut link = server.accept().await;
             arrived(&mut link).await;
@@ -185,7 +187,7 @@ async fn a_stuck_call_delays_neither_a_renewal_nor_the_next_call() {
     }
     assert_eq!(clock.now().mono, Mono::ZERO);
     first.write_all(GRANTED.as_bytes()).await.unwrap();
-    assert_eq!(stuck.await, Ok(LeaseReply::Granted));
+    assert_eq!(stuck.await, Ok(LeaseReply::Granted { seen: Epoch(7) }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +251,7 @@ async fn a_link_that_was_closed_while_idle_costs_no_call() {
             link.write_all(GRANTED.as_bytes()).await.unwrap();
         };
         let ((), reply) = tokio::join!(served, lease.call(renew()));
-        assert_eq!(reply, Ok(LeaseReply::Granted));
+        assert_eq!(reply, Ok(LeaseReply::Granted { seen: Epoch(7) }));
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate_coordinator::ports::{BoxFuture, Clock, LeaseStore};
-use oncegate_protocol::{Holder, LeaseCall, LeaseReply, Mono, PortError};
+use oncegate_protocol::{Epoch, Holder, LeaseCall, LeaseReply, Mono, PortError};
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
 use crate::db::{Db, Durability, Older};
@@ -21,6 +21,9 @@ use crate::rows::unsigned;
 use crate::statements;
 use crate::store::{POLL_EVERY, Watched, ended};
 use crate::worker::Worker;
+
+/// It is lost and restored together with the epochs themselves: what it could keep of them would tell nothing.
+const UNTOLD: Epoch = Epoch(0);
 
 /// A [`LeaseStore`] in the store's file, on a connection and a thread of its own: a slow commit of the store
 /// must not keep a renewal from being sent.
@@ -116,7 +119,7 @@ fn grant(connection: &Connection, holder: &Holder, ttl: Duration, now: Mono) -> 
         stored(now.as_nanos().into()),
         stored(ttl.as_nanos()),
     ))?;
-    Ok(LeaseReply::Granted)
+    Ok(LeaseReply::Granted { seen: UNTOLD })
 }
 
 fn perform(connection: &Connection, call: &LeaseCall, now: Mono) -> Result<LeaseReply> {
@@ -127,7 +130,7 @@ fn perform(connection: &Connection, call: &LeaseCall, now: Mono) -> Result<Lease
             Some(other) if other.holder != *holder => Ok(held_by(other)),
             Some(_) | None => grant(connection, holder, *ttl, now),
         },
-        LeaseCall::Renew { holder, ttl } => match entry {
+        LeaseCall::Renew { holder, ttl, .. } => match entry {
             Some(own) if own.holder == *holder => grant(connection, holder, *ttl, now),
             Some(other) => Ok(held_by(other)),
             None => Ok(LeaseReply::Free),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, LeaseStore};
-use oncegate_protocol::{LeaseCall, LeaseReply};
+use oncegate_protocol::{Epoch, LeaseCall, LeaseReply};
 
 use crate::words::holder;
 
@@ -32,7 +32,7 @@ pub fn acquire(name: &str) -> LeaseCall {
 
 /// That instance extends it.
 pub fn renew(name: &str) -> LeaseCall {
-    LeaseCall::Renew { holder: holder(name), ttl: TTL }
+    LeaseCall::Renew { holder: holder(name), ttl: TTL, seen: Epoch(0) }
 }
 
 /// That instance lets it go.
@@ -44,6 +44,8 @@ fn held_by(name: &str, remaining: u64) -> LeaseReply {
     LeaseReply::HeldBy { holder: holder(name), remaining: Some(Duration::from_secs(remaining)) }
 }
 
+const GRANTED: LeaseReply = LeaseReply::Granted { seen: Epoch(0) };
+
 /// Every lease passes these; the steps are (seconds that pass, ours or theirs, call, answer).
 ///
 /// # Panics
@@ -54,21 +56,21 @@ pub async fn probe(leases: &Leases) {
         (0, ours, LeaseCall::Read, LeaseReply::Free),
         (0, ours, renew("a"), LeaseReply::Free),
         (0, ours, release("a"), LeaseReply::Free),
-        (0, ours, acquire("a"), LeaseReply::Granted),
+        (0, ours, acquire("a"), GRANTED),
         (4, theirs, acquire("b"), held_by("a", 6)),
         (0, theirs, renew("b"), held_by("a", 6)),
         (0, theirs, release("b"), held_by("a", 6)),
         (0, theirs, LeaseCall::Read, held_by("a", 6)),
-        (0, ours, acquire("a"), LeaseReply::Granted),
-        (4, ours, renew("a"), LeaseReply::Granted),
+        (0, ours, acquire("a"), GRANTED),
+        (4, ours, renew("a"), GRANTED),
         (4, theirs, LeaseCall::Read, held_by("a", 6)),
         (6, theirs, LeaseCall::Read, LeaseReply::Free),
         (0, ours, renew("a"), LeaseReply::Free),
-        (0, theirs, acquire("b"), LeaseReply::Granted),
+        (0, theirs, acquire("b"), GRANTED),
         (0, ours, release("a"), held_by("b", 10)),
         (0, theirs, release("b"), LeaseReply::Free),
         (0, theirs, release("b"), LeaseReply::Free),
-        (0, ours, acquire("a"), LeaseReply::Granted),
+        (0, ours, acquire("a"), GRANTED),
     ];
     for (seconds, lease, call, answer) in steps {
         pass(Duration::from_secs(seconds)).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, Clock, LeaseStore, SignalStore, SystemClock, TcpConnect};
 use oncegate_postgres_store::{PostgresConfig, PostgresLease, PostgresStore, schema};
-use oncegate_protocol::{LeaseCall, LeaseReply, Mono, Now, PortError, StoreCall, StoreReply};
+use oncegate_protocol::{Epoch, LeaseCall, LeaseReply, Mono, Now, PortError, StoreCall, StoreReply};
 use oncegate_sqlite_store::{Db, SqliteLease, SqliteStore};
 use oncegate_store_conformance::PostgresServer;
 use oncegate_store_conformance::lease::{Leases, acquire, probe, release, renew};
@@ -161,10 +161,11 @@ async fn postgres_lease_keeps_every_promise() {
 #[tokio::test]
 async fn sqlite_lease_of_an_earlier_boot_has_expired() {
     let (Leases { ours, theirs, .. }, clock, _folder) = sqlite_leases();
-    assert_eq!(ours.call(acquire("a")).await.unwrap(), LeaseReply::Granted);
+    let granted = LeaseReply::Granted { seen: Epoch(0) };
+    assert_eq!(ours.call(acquire("a")).await.unwrap(), granted);
     clock.0.store(1, Ordering::SeqCst);
     assert_eq!(theirs.call(LeaseCall::Read).await.unwrap(), LeaseReply::Free);
-    assert_eq!(theirs.call(acquire("b")).await.unwrap(), LeaseReply::Granted);
+    assert_eq!(theirs.call(acquire("b")).await.unwrap(), granted);
 }
 
 #[tokio::test]

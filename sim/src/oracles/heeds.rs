@@ -29,7 +29,7 @@ impl Heeds {
     pub fn lease_answered(&mut self, at: Duration, call: &LeaseCall, reply: &LeaseReply) {
         match (call, reply) {
             // Until it has led, its time without the store counts from here.
-            (LeaseCall::Acquire { holder, .. }, LeaseReply::Granted) => {
+            (LeaseCall::Acquire { holder, .. }, LeaseReply::Granted { .. }) => {
                 self.heard.insert(holder.as_str().to_owned(), at);
             }
             (LeaseCall::Renew { holder, .. }, LeaseReply::HeldBy { .. } | LeaseReply::Free) => {
@@ -96,7 +96,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn renewal() -> LeaseCall {
-        LeaseCall::Renew { holder: Holder::new("a"), ttl: SECOND }
+        LeaseCall::Renew { holder: Holder::new("a"), ttl: SECOND, seen: Epoch(0) }
     }
 
     fn heartbeat() -> StoreCall {
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn who_acts_on_after_a_denied_renewal_is_seen() {
         let (mut oracle, bounds) = (Heeds::default(), Bounds::default());
-        oracle.lease_answered(SECOND, &renewal(), &LeaseReply::Granted);
+        oracle.lease_answered(SECOND, &renewal(), &LeaseReply::Granted { seen: Epoch(0) });
         oracle.acts(2 * SECOND, "claim", "a", &bounds);
         oracle.lease_answered(2 * SECOND, &renewal(), &LeaseReply::Free);
         oracle.acts(2 * SECOND, "claim", "a", &bounds);

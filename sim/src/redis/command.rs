@@ -158,11 +158,10 @@ fn eval(text: &Bytes, keys: &Bytes, rest: &[Bytes], model: &mut RedisModel, now_
     };
     let Some(script) = Script::of(text) else { return Ok(refuse(model, "EVAL of", text)) };
     let (keys, argv) = rest.split_at(keys);
-    let ([key, ..], true) = (keys, argv.len() >= script.arguments()) else {
+    if keys.len() < script.keys() || argv.len() < script.arguments() {
         return Ok(refuse(model, "too few arguments for the script", script.name().as_bytes()));
-    };
-    let (holder, time_left) = script.run(model, key, argv, now_ms)?;
-    Ok(Reply::Array(vec![holder.map_or(Reply::Nil, Reply::Bulk), Reply::Int(time_left)]))
+    }
+    script.run(model, keys, argv, now_ms)
 }
 
 fn set(key: &Bytes, text: &Bytes, options: &[Bytes], model: &mut RedisModel, now_ms: u64) -> Result<Reply, Refusal> {

@@ -5,7 +5,7 @@ use oncegate_protocol::LeaseCall;
 use oncegate_redis_lease::scripts;
 
 use super::model::{RedisModel, Refusal};
-use super::wire::integer;
+use super::wire::{Reply, integer};
 
 /// A copy of a command that was sent before arrives, from nobody who waits for the answer.
 pub fn repeat(model: &mut RedisModel, key: &str, call: &LeaseCall, now_ms: u64) {
@@ -13,14 +13,16 @@ pub fn repeat(model: &mut RedisModel, key: &str, call: &LeaseCall, now_ms: u64) 
     let own = |holder: &oncegate_protocol::Holder| Bytes::from(holder.as_str().to_owned());
     let (script, argv) = match call {
         LeaseCall::Acquire { holder, ttl: time } => (Script::Acquire, vec![own(holder), ttl(time)]),
-        LeaseCall::Renew { holder, ttl: time } => (Script::Renew, vec![own(holder), ttl(time)]),
+        LeaseCall::Renew { holder, ttl: time, seen } => {
+            (Script::Renew, vec![own(holder), ttl(time), Bytes::from(seen.0.to_string())])
+        }
         LeaseCall::Release { holder } => {
             (Script::Release, vec![own(holder), Bytes::from(scripts::released_channel(key))])
         }
         LeaseCall::Read => (Script::Read, Vec::new()),
     };
     // Refused or not, nobody hears of it.
-    let _ = script.run(model, &Bytes::from(key.to_owned()), &argv, now_ms);
+    let _ = script.run(model, &[Bytes::from(key.to_owned()), Bytes::from(scripts::epoch_key(key))], &argv, now_ms);
 }
 
 /// One of the scripts that are known here.
@@ -59,30 +61,47 @@ impl Script {
     /// How many `ARGV` it uses; the first is the holder.
     pub(super) const fn arguments(self) -> usize {
         match self {
-            Self::Acquire | Self::Renew | Self::Release => 2,
+            Self::Renew => 3,
+            Self::Acquire | Self::Release => 2,
             Self::Read => 0,
         }
     }
 
-    /// Who holds the lease afterwards, and the key's `PTTL`. `argv` is as long as [`Self::arguments`] says.
+    /// How many `KEYS` it uses: the lease, and where the highest epoch is kept.
+    pub(super) const fn keys(self) -> usize {
+        match self {
+            Self::Acquire | Self::Renew => 2,
+            Self::Release | Self::Read => 1,
+        }
+    }
+
+    /// What the script answers. `keys` and `argv` are as many as [`Self::keys`] and [`Self::arguments`] say.
     ///
     /// # Errors
-    /// The first command within the script that was refused; nothing was changed before it in any of them.
+    /// The first command within the script that was refused.
     pub(super) fn run(
         self,
         model: &mut RedisModel,
-        key: &Bytes,
+        keys: &[Bytes],
         argv: &[Bytes],
         now_ms: u64,
-    ) -> Result<(Option<Bytes>, i64), Refusal> {
+    ) -> Result<Reply, Refusal> {
+        let key = &keys[0];
         let mut holder = model.get(key, now_ms)?;
         match (self, argv) {
             (Self::Acquire, [own, ttl, ..]) if holder.is_none() => {
                 model.set(key, own.clone(), Some(integer(ttl)?), now_ms)?;
                 holder = Some(own.clone());
             }
-            (Self::Acquire | Self::Renew, [own, ttl, ..]) if holder.as_ref() == Some(own) => {
+            (Self::Acquire, [own, ttl, ..]) if holder.as_ref() == Some(own) => {
                 model.expire(key, integer(ttl)?, now_ms)?;
+            }
+            (Self::Renew, [own, ttl, told, ..]) if holder.as_ref() == Some(own) => {
+                model.expire(key, integer(ttl)?, now_ms)?;
+                let known = model.get(&keys[1], now_ms)?.and_then(|known| integer(&known).ok());
+                if integer(told)? > known.unwrap_or(0) {
+                    model.set(&keys[1], told.clone(), None, now_ms)?;
+                }
             }
             (Self::Acquire, [_, ttl, ..]) if model.time_left(key, now_ms) > integer(ttl)? => {
                 model.expire(key, integer(ttl)?, now_ms)?;
@@ -94,6 +113,10 @@ impl Script {
             }
             (Self::Acquire | Self::Renew | Self::Release | Self::Read, _) => {}
         }
-        Ok((holder, model.time_left(key, now_ms)))
+        let mut parts = vec![holder.map_or(Reply::Nil, Reply::Bulk), Reply::Int(model.time_left(key, now_ms))];
+        if self == Self::Acquire {
+            parts.push(model.get(&keys[1], now_ms)?.map_or(Reply::Nil, Reply::Bulk));
+        }
+        Ok(Reply::Array(parts))
     }
 }

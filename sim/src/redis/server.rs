@@ -227,7 +227,7 @@ fn summary<'a>(connection: u64, name: &'a str, words: &'a [Bytes]) -> CommandSum
             "get" | "set" | "del" | "pttl" | "pexpire" | "lpush" | "subscribe" | "publish" => word(1),
             _ => None,
         },
-        holder: script.filter(|script| script.arguments() > 0).and(word(4)),
+        holder: script.filter(|script| script.arguments() > 0).and_then(|script| word(3 + script.keys())),
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
         String::from_utf8(heard[..count].to_vec()).unwrap()
     }
 
-    const ACQUIRE: [&str; 6] = ["EVAL", scripts::ACQUIRE, "1", "lease", "a:1:1", "500"];
+    const ACQUIRE: [&str; 7] = ["EVAL", scripts::ACQUIRE, "2", "lease", "lease:epoch", "a:1:1", "500"];
 
     #[tokio::test]
     async fn a_world_sees_what_was_done_and_by_whom() {
@@ -302,12 +302,12 @@ mod tests {
         let (mut one, _served) = world.client();
         let (mut two, _served) = world.client();
         send(&mut one, &ACQUIRE).await;
-        assert_eq!(hear(&mut one).await, "*2\r\n$5\r\na:1:1\r\n:500\r\n");
+        assert_eq!(hear(&mut one).await, "*3\r\n$5\r\na:1:1\r\n:500\r\n$-1\r\n");
         send(&mut two, &["EVAL", scripts::READ, "1", "lease"]).await;
         hear(&mut two).await;
         send(&mut two, &["PING"]).await;
         hear(&mut two).await;
-        let expected = ["1: acquire lease a:1:1: [a:1:1, 500]", "2: read lease: [a:1:1, 500]", "2: ping: PONG"];
+        let expected = ["1: acquire lease a:1:1: [a:1:1, 500, nil]", "2: read lease: [a:1:1, 500]", "2: ping: PONG"];
         assert_eq!(world.seen(), expected);
     }
 
@@ -326,12 +326,12 @@ mod tests {
             ("refused", "-READONLY no\r\n", false),
             ("closed", "", false),
             ("closed-after", "", true),
-            ("late", "*2\r\n$4\r\nlate\r\n:500\r\n", true),
+            ("late", "*3\r\n$4\r\nlate\r\n:500\r\n$-1\r\n", true),
         ] {
             world.model.lock().unwrap().lose_data();
             let (mut client, _served) = world.client();
             let mut acquire = ACQUIRE;
-            acquire[4] = holder;
+            acquire[5] = holder;
             send(&mut client, &acquire).await;
             assert_eq!(hear(&mut client).await, heard, "{holder}");
             let holds = world.model.lock().unwrap().holder("lease", 1_000).map(|(holder, _)| holder);
@@ -341,7 +341,7 @@ mod tests {
         world.model.lock().unwrap().lose_data();
         let (mut client, served) = world.client();
         let mut acquire = ACQUIRE;
-        acquire[4] = "unheard";
+        acquire[5] = "unheard";
         send(&mut client, &acquire).await;
         send(&mut client, &["PING"]).await;
         client.shutdown().await.unwrap();

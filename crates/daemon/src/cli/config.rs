@@ -1,5 +1,6 @@
 //! `oncegate config`: settings, shown and checked.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::Exit;
@@ -23,7 +24,8 @@ pub(super) fn check(file: &Path, with_secrets: bool) -> Exit {
     match read {
         Ok(config) => {
             println!("{}: good{}", file.display(), if with_secrets { "" } else { "; its secrets were not fetched" });
-            if config.listen.tls_certificate.is_none() && !config.api.tokens.is_empty() {
+            let at_home = config.listen.address.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
+            if !at_home && config.listen.tls_certificate.is_none() && !config.api.tokens.is_empty() {
                 println!(
                     "note: without TLS, tokens can be read by whoever sees the network at {}",
                     config.listen.address

@@ -44,6 +44,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, null when there is none.
     pub body: Value,
+    /// The same as it came: no number is spelled anew, no key has moved.
+    pub text: String,
 }
 
 /// There was no answer that could be used.
@@ -128,7 +130,10 @@ impl Client {
         let deadline = self.clock.now().mono.plus(PATIENCE);
         let stream = match until(&*self.clock, deadline, self.connect.connect(&self.peer)).await {
             Some(Ok(stream)) => stream,
-            Some(Err(error)) => return Err(no(format!("no daemon can be reached at {}: {error}", self.url), false)),
+            Some(Err(error)) => {
+                let what = format!("no daemon can be reached at {}: {error}; does it run, and there?", self.url);
+                return Err(no(what, false));
+            }
             None => return Err(no(format!("no daemon answers at {} within {PATIENCE:?}", self.url), false)),
         };
         let exchange = async {
@@ -147,11 +152,12 @@ impl Client {
         };
         match until(&*self.clock, deadline, exchange).await {
             Some(Ok((status, Ok(body)))) => {
-                let body = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
-                let body = body.map_err(|error| {
+                let not_json = |error: &dyn fmt::Display| {
                     no(format!("{} answered {status} with something else than JSON: {error}", self.url), changes)
-                })?;
-                Ok(Answer { status, body })
+                };
+                let text = String::from_utf8(body.into()).map_err(|error| not_json(&error))?;
+                let body = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
+                Ok(Answer { status, body: body.map_err(|error| not_json(&error))?, text })
             }
             Some(Ok((_, Err(error)))) => Err(no(format!("the answer of {} broke off: {error}", self.url), changes)),
             Some(Err(error)) => Err(no(format!("{} did not answer: {error}", self.url), changes)),

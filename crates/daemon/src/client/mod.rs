@@ -3,6 +3,7 @@
 //! They know nothing that the API does not say, and decide nothing: what was seen goes along with what is asked, so
 //! that the store can refuse what no longer fits.
 
+mod bodies;
 pub mod http;
 mod show;
 mod table;
@@ -54,9 +55,7 @@ fn client(remote: &Remote) -> Result<Client, String> {
 }
 
 async fn perform(ask: &Ask, as_json: bool, client: &Client) -> Result<Exit, Failed> {
-    let say = |body: &Value, human: fn(&Value) -> String| {
-        print(&if as_json { format!("{body:#}\n") } else { human(body) });
-    };
+    let say = |answer: &Answer, human: fn(&Value) -> String| print(&said(answer, as_json, human));
     match ask {
         Ask::Status => say(&got(client.get("/v1/overview").await?)?, show::overview),
         Ask::Leader => say(&got(client.get("/coordinator/leader").await?)?, show::leader),
@@ -73,43 +72,55 @@ async fn perform(ask: &Ask, as_json: bool, client: &Client) -> Result<Exit, Fail
             if let Some(before) = before {
                 path.push_str(&format!("&before={before}"));
             }
-            say(&got(client.get(&path).await?)?, show::signals);
+            say(&bodies::as_they_came(got(client.get(&path).await?)?), show::signals);
         }
         Ask::Show { fingerprint } => say(&signal(client, &fingerprint.0).await?, show::signal),
         Ask::Resolve { fingerprint, word, reason, yes } => {
             return resolve(client, &fingerprint.0, *word, reason, *yes, as_json).await;
         }
-        Ask::Pause { reason } => told(client, "pause", reason, as_json).await?,
-        Ask::Resume { reason } => told(client, "resume", reason, as_json).await?,
-        Ask::StepDown { reason } => told(client, "step-down", reason, as_json).await?,
+        Ask::Pause { reason } => {
+            let done = "new orders are stopped, on all nodes, until `oncegate resume`";
+            told(client, "pause", done, reason, as_json).await?;
+        }
+        Ask::Resume { reason } => told(client, "resume", "new orders go on", reason, as_json).await?,
+        Ask::StepDown { reason } => {
+            let done = "the node gives up leadership; `oncegate leader` shows, within a second or so, who has it";
+            told(client, "step-down", done, reason, as_json).await?;
+        }
     }
     Ok(Exit::Done)
 }
 
-/// The body of an answer that is not a refusal.
-fn got(Answer { status, body }: Answer) -> Result<Value, Failed> {
+/// What is printed: the answer as it came, or what `human` makes of it.
+fn said(answer: &Answer, as_json: bool, human: impl Fn(&Value) -> String) -> String {
+    if as_json { format!("{}\n", answer.text) } else { human(&answer.body) }
+}
+
+/// An answer that is not a refusal.
+fn got(answer: Answer) -> Result<Answer, Failed> {
+    let Answer { status, body, .. } = &answer;
+    let status = *status;
     if status < 400 {
-        return Ok(body);
+        return Ok(answer);
     }
     let said = body.pointer("/error/message").and_then(Value::as_str);
     let code = body.pointer("/error/code").and_then(Value::as_str).unwrap_or("no code");
     let what = said.map_or_else(|| format!("HTTP {status}"), |said| format!("{said} ({code}, HTTP {status})"));
     let advice = match status {
         401 => "; show a token: --token-file or --token-env",
-        403 => "; this takes a token with the role operate",
         _ => "",
     };
     Err(Failed(Exit::Refused, format!("{what}{advice}")))
 }
 
-async fn signal(client: &Client, fingerprint: &str) -> Result<Value, Failed> {
-    got(client.get(&format!("/v1/signals/{fingerprint}")).await?)
+async fn signal(client: &Client, fingerprint: &str) -> Result<Answer, Failed> {
+    Ok(bodies::as_they_came(got(client.get(&format!("/v1/signals/{fingerprint}")).await?)?))
 }
 
-/// An operator's word to the node.
-async fn told(client: &Client, what: &str, reason: &str, as_json: bool) -> Result<(), Failed> {
-    let body = got(client.post(&format!("/coordinator/{what}"), &json!({ "reason": reason })).await?)?;
-    print(&if as_json { format!("{body:#}\n") } else { format!("{what}: told to {}\n", client.url()) });
+/// An operator's word to the node, and what is so when it is answered.
+async fn told(client: &Client, what: &str, done: &str, reason: &str, as_json: bool) -> Result<(), Failed> {
+    let answer = got(client.post(&format!("/coordinator/{what}"), &json!({ "reason": reason })).await?)?;
+    print(&said(&answer, as_json, |_| format!("{done}\n")));
     Ok(())
 }
 
@@ -123,7 +134,7 @@ async fn resolve(
     yes: bool,
     as_json: bool,
 ) -> Result<Exit, Failed> {
-    let seen = signal(client, fingerprint).await?;
+    let seen = signal(client, fingerprint).await?.body;
     let state = seen["state"].as_str().unwrap_or("unknown");
     let attempts = seen["attempts"].as_array().map_or(0, Vec::len);
     let whole = seen["fingerprint"].as_str().unwrap_or(fingerprint).to_owned();
@@ -141,12 +152,10 @@ async fn resolve(
     }
     let body = json!({ "resolution": word.wire(), "reason": reason, "attempts": attempts });
     let answer = got(client.post(&format!("/v1/signals/{whole}/resolve"), &body).await?)?;
-    let taken = answer["taken"].as_bool().unwrap_or(false);
-    let stands = answer["state"].as_str().unwrap_or("unknown").to_owned();
-    if as_json {
-        print(&format!("{answer:#}\n"));
-    } else if taken {
-        print(&format!("taken: it is {stands} now\n"));
+    let taken = answer.body["taken"].as_bool().unwrap_or(false);
+    let stands = answer.body["state"].as_str().unwrap_or("unknown").to_owned();
+    if as_json || taken {
+        print(&said(&answer, as_json, |_| format!("taken: it is {stands} now\n")));
     }
     if taken {
         return Ok(Exit::Done);

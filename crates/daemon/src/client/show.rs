@@ -61,6 +61,9 @@ pub(super) fn overview(body: &Value) -> String {
         let _ =
             writeln!(out, "UNREACHABLE   {}: what is shown of it is the last that was known", unreachable.join(", "));
     }
+    if each(body, "alerts").next().is_none() {
+        let _ = writeln!(out, "alerts        none");
+    }
     let mut nodes = Table::new(&["NODE", "LEADS", "ANSWERS", "LAST SEEN", "URL"]);
     for node in each(body, "nodes") {
         nodes.row([
@@ -93,8 +96,9 @@ pub(super) fn signals(body: &Value) -> String {
     for signal in each(body, "signals") {
         let attempts = signal["attempts"].as_array().map_or(&[][..], Vec::as_slice);
         let last = attempts.last().map_or_else(|| "-".into(), |attempt| text(&attempt["outcome"]));
-        let mut start: String = signal["body"].to_string().chars().take(60).collect();
-        if signal["body"].to_string().chars().count() > 60 {
+        let body = text(&signal["body"]);
+        let mut start: String = body.chars().take(60).collect();
+        if body.chars().count() > 60 {
             start.push_str("..");
         }
         table.row([
@@ -111,7 +115,7 @@ pub(super) fn signals(body: &Value) -> String {
     }
     let mut out = table.text();
     if !body["next"].is_null() {
-        let _ = writeln!(out, "\nThere are more: --before {}", text(&body["next"]));
+        let _ = writeln!(out, "\nOlder ones: --before {}", text(&body["next"]));
     }
     out
 }
@@ -123,7 +127,7 @@ pub(super) fn signal(body: &Value) -> String {
     let _ = writeln!(out, "state     {}", text(&body["state"]));
     let _ = writeln!(out, "received  {} ({} ago)", at(&body["received_at_ms"]), lasting(&body["age_ms"]));
     let _ = writeln!(out, "expires   {}", at(&body["expires_at_ms"]));
-    let _ = writeln!(out, "body      {}", plain(&body["body"].to_string()));
+    let _ = writeln!(out, "body      {}", text(&body["body"]));
     let mut attempts = Table::new(&["LEG", "NO", "EPOCH", "CLAIMED", "OUTCOME", "CLIENT ORDER ID", "DETAIL", "OWNER"]);
     for attempt in each(body, "attempts") {
         let outcome = match &attempt["outcome"] {

@@ -264,7 +264,7 @@ section! {
     pub struct Redis {
         /// Host and port of the server.
         address: String = "127.0.0.1:6379".into();
-        /// The key of the lease, the same on all nodes. Releases are announced on channel KEY:released.
+        /// The key of the lease, the same on all nodes. Releases are announced on channel KEY:released; KEY:epoch keeps the highest epoch.
         key: String = "oncegate:leader".into();
         /// The number of the database.
         db: u32 = 0;

@@ -110,7 +110,8 @@ async fn serve(config: &Config, origin: &Origin, settings: Settings) -> Result<(
     let address = &config.listen.address;
     // First of all: whoever is there already is told of before any file is touched.
     let tcp = TcpListen::bind(address).await.map_err(|error| {
-        Failure::Config(origin.wrong("listen.address", format!("can't listen at {address}: {error}")))
+        let form = if error.kind() == std::io::ErrorKind::InvalidInput { "; write HOST:PORT" } else { "" };
+        Failure::Config(origin.wrong("listen.address", format!("can't listen at {address}: {error}{form}")))
     })?;
     let at = tcp.local_address().map_err(|error| Failure::Broken(format!("where it listens is unknown: {error}")))?;
     settings.api.check(at.ip()).map_err(|error| Failure::Config(origin.wrong("listen.address", error.to_string())))?;

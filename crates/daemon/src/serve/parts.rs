@@ -77,8 +77,9 @@ async fn find_postgres(postgres: &PostgresConfig, origin: &Origin) -> Result<Fou
     let reader = match reader.await {
         Ok(reader) => Arc::new(reader),
         // Nothing is there yet: that is a step that was left out, and not a fault of the server's.
-        Err(error @ PgError::OlderVersion { .. }) => {
-            return Err(Failure::Config(origin.wrong("store.postgres", error.to_string())));
+        Err(PgError::OlderVersion { place, found: 0, .. }) => {
+            let what = format!("{place}: nothing is there yet; `oncegate migrate` makes the tables");
+            return Err(Failure::Config(origin.wrong("store.postgres", what)));
         }
         Err(error) => return Err(of_postgres(error)),
     };

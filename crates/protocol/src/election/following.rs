@@ -68,7 +68,8 @@ impl Election {
             not_before = not_before.max(now.mono.plus(self.timing.ttl));
         }
         match reply {
-            Ok(LeaseReply::Granted) => {
+            Ok(LeaseReply::Granted { seen }) => {
+                self.highest_seen = self.highest_seen.max(*seen);
                 if let Some(reason) = step_down {
                     out.notice(Notice::GaveUpLease { reason: LossReason::Asked(reason.clone()) });
                     self.release_unled(holder, reason, self.timing.ttl, out);

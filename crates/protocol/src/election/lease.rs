@@ -1,7 +1,7 @@
 //! The lease while it is held: how long it can be trusted, and its renewals.
 
 use crate::call::{Call, LeaseCall, LeaseReply, PortError};
-use crate::ids::{CallId, Holder};
+use crate::ids::{CallId, Epoch, Holder};
 use crate::notice::LossReason;
 use crate::outbox::Outbox;
 use crate::time::{Mono, Now};
@@ -36,11 +36,11 @@ impl Lease {
         earliest([Some(self.asked_at.plus(timing.renew_deadline)), renewal])
     }
 
-    pub(super) fn renew_if_due(&mut self, now: Now, timing: &Timing, out: &mut Outbox) {
+    pub(super) fn renew_if_due(&mut self, now: Now, seen: Epoch, timing: &Timing, out: &mut Outbox) {
         if let Renewal::Due(at) = self.renewal
             && now.mono >= at
         {
-            let call = LeaseCall::Renew { holder: self.holder.clone(), ttl: timing.ttl };
+            let call = LeaseCall::Renew { holder: self.holder.clone(), ttl: timing.ttl, seen };
             self.renewal = Renewal::UnderWay { id: out.call(Call::Lease(call)), sent_at: now.mono };
         }
     }
@@ -59,7 +59,7 @@ impl Lease {
     ) -> Option<LossReason> {
         let Renewal::UnderWay { sent_at, .. } = self.renewal else { return None };
         match reply {
-            Ok(LeaseReply::Granted) => {
+            Ok(LeaseReply::Granted { .. }) => {
                 self.asked_at = sent_at;
                 self.renewal = Renewal::Due(sent_at.plus(timing.renew_every).max(now.mono));
                 None

@@ -195,7 +195,7 @@ impl Election {
                 }
             }
             Phase::Opening { lease, step, .. } => {
-                lease.renew_if_due(now, &self.timing, out);
+                lease.renew_if_due(now, self.highest_seen, &self.timing, out);
                 if let Opening::Waiting { until } = *step
                     && now.mono >= until
                 {
@@ -203,7 +203,7 @@ impl Election {
                 }
             }
             Phase::Leading { lease, epoch, beat, compare, .. } => {
-                lease.renew_if_due(now, &self.timing, out);
+                lease.renew_if_due(now, self.highest_seen, &self.timing, out);
                 if let BeatStep::Due(at) = beat.next
                     && now.mono >= at
                 {
@@ -332,7 +332,7 @@ impl Election {
                     *seen = match reply {
                         Ok(LeaseReply::HeldBy { holder, .. }) => Some(Some(holder.clone())),
                         Ok(LeaseReply::Free) => Some(None),
-                        Ok(LeaseReply::Granted) | Err(_) => None,
+                        Ok(LeaseReply::Granted { .. }) | Err(_) => None,
                     };
                     if seen.is_none() {
                         compare.fail(now, &self.timing);

@@ -47,7 +47,7 @@ impl Bench {
     pub(crate) fn leading_with(capabilities: Capabilities, timing: Timing, pending: Vec<SignalRecord>) -> Self {
         let mut node = Self::with(capabilities, timing);
         assert_eq!(node.tick(), vec![acquire(1, 1)]);
-        assert_eq!(node.lease(1, LeaseReply::Granted), vec![read_leadership(2)]);
+        assert_eq!(node.lease(1, GRANTED), vec![read_leadership(2)]);
         assert_eq!(node.store(2, leadership(0, None, 0)), vec![open(3, 0, 1, 0)]);
         assert_eq!(node.store(3, StoreReply::Opened(Epoch(1))), vec![became_leader(1, 1), read_pending(4)]);
         if pending.is_empty() {
@@ -227,6 +227,9 @@ pub(crate) fn now_stands(state: SignalState) -> StoreReply {
     StoreReply::State(Some(state))
 }
 
+/// By a lease store that has been told nothing.
+pub(crate) const GRANTED: LeaseReply = LeaseReply::Granted { seen: Epoch(0) };
+
 // ---- commands
 
 fn call(id: u64, call: Call) -> Command {
@@ -237,8 +240,9 @@ pub(crate) fn acquire(id: u64, attempt: u64) -> Command {
     call(id, Call::Lease(LeaseCall::Acquire { holder: holder(attempt), ttl: TTL }))
 }
 
-pub(crate) fn renew(id: u64, attempt: u64) -> Command {
-    call(id, Call::Lease(LeaseCall::Renew { holder: holder(attempt), ttl: TTL }))
+/// While the highest epoch seen is `seen`.
+pub(crate) fn renew(id: u64, attempt: u64, seen: u64) -> Command {
+    call(id, Call::Lease(LeaseCall::Renew { holder: holder(attempt), ttl: TTL, seen: Epoch(seen) }))
 }
 
 pub(crate) fn release(id: u64, attempt: u64) -> Command {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oncegate_protocol::broker::LookupAnswer;
 use oncegate_protocol::{
-    BrokerOrderId, Capabilities, ClientOrderId, DedupScope, Fingerprint, Holder, LeaseCall, LeaseReply, Leg, Order,
-    Outcome,
+    BrokerOrderId, Capabilities, ClientOrderId, DedupScope, Epoch, Fingerprint, Holder, LeaseCall, LeaseReply, Leg,
+    Order, Outcome,
 };
 
 /// World time, in milliseconds.
@@ -15,11 +15,12 @@ pub(crate) type Millis = u64;
 #[derive(Default)]
 pub(crate) struct Lease {
     held: Option<(Holder, Millis)>,
+    seen: Epoch,
 }
 
 impl Lease {
     pub(crate) fn lose_data(&mut self) {
-        self.held = None;
+        *self = Self::default();
     }
 
     pub(crate) fn apply(&mut self, now: Millis, call: &LeaseCall) -> LeaseReply {
@@ -28,11 +29,12 @@ impl Lease {
         match call {
             LeaseCall::Acquire { holder, ttl } if self.held.as_ref().is_none_or(|(held_by, _)| held_by == holder) => {
                 self.held = Some((holder.clone(), until(ttl)));
-                LeaseReply::Granted
+                LeaseReply::Granted { seen: self.seen }
             }
-            LeaseCall::Renew { holder, ttl } if self.is_held_by(holder) => {
+            LeaseCall::Renew { holder, ttl, seen } if self.is_held_by(holder) => {
                 self.held = Some((holder.clone(), until(ttl)));
-                LeaseReply::Granted
+                self.seen = self.seen.max(*seen);
+                LeaseReply::Granted { seen: self.seen }
             }
             LeaseCall::Release { holder } if self.is_held_by(holder) => {
                 self.held = None;

@@ -18,8 +18,8 @@ impl Bug for RenewWithoutOwner {
             Box::pin(async move {
                 let reply = lease.call(call.clone()).await?;
                 match (call, reply) {
-                    (LeaseCall::Renew { ttl, .. }, LeaseReply::HeldBy { holder, .. }) => {
-                        lease.call(LeaseCall::Renew { holder, ttl }).await
+                    (LeaseCall::Renew { ttl, seen, .. }, LeaseReply::HeldBy { holder, .. }) => {
+                        lease.call(LeaseCall::Renew { holder, ttl, seen }).await
                     }
                     (_, reply) => Ok(reply),
                 }
@@ -56,10 +56,10 @@ impl Bug for RenewBySet {
             Box::pin(async move {
                 let reply = lease.call(call.clone()).await?;
                 match (call, reply) {
-                    (LeaseCall::Renew { holder, ttl }, LeaseReply::Free) => {
+                    (LeaseCall::Renew { holder, ttl, .. }, LeaseReply::Free) => {
                         lease.call(LeaseCall::Acquire { holder, ttl }).await
                     }
-                    (LeaseCall::Renew { holder, ttl }, LeaseReply::HeldBy { holder: other, .. }) => {
+                    (LeaseCall::Renew { holder, ttl, .. }, LeaseReply::HeldBy { holder: other, .. }) => {
                         lease.call(LeaseCall::Release { holder: other }).await?;
                         lease.call(LeaseCall::Acquire { holder, ttl }).await
                     }

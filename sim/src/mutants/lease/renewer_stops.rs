@@ -1,7 +1,7 @@
 //! An error ends the loop that renews, and with it the only thing that would have taken the flag down: the node
 //! goes on as leader with a lease that nobody keeps up.
 
-use oncegate_protocol::{Call, Command, Event, LeaseCall, LeaseReply, Machine, Node, NodeConfig, Now, Reply};
+use oncegate_protocol::{Call, Command, Epoch, Event, LeaseCall, LeaseReply, Machine, Node, NodeConfig, Now, Reply};
 
 use crate::mutants::Bug;
 use crate::mutants::bent::{Bend, UnderWay, bent, withhold};
@@ -26,7 +26,7 @@ fn is_renewal(call: &Call) -> bool {
 
 impl Bend for Renewer {
     fn step(&mut self, node: &mut Node, now: Now, event: Event) -> Vec<Command> {
-        let granted = || Reply::Lease(Ok(LeaseReply::Granted));
+        let granted = || Reply::Lease(Ok(LeaseReply::Granted { seen: Epoch(0) }));
         let mut commands = match self.renewals.ends(&event) {
             Some((id, Reply::Lease(Err(_)))) => {
                 self.dead = true;

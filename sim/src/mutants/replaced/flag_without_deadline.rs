@@ -22,7 +22,7 @@ impl Bug for FlagWithoutDeadline {
             let ttl = Timing::default().ttl;
             let call = match call {
                 LeaseCall::Acquire { holder, .. } => LeaseCall::Acquire { holder, ttl },
-                LeaseCall::Renew { holder, .. } => LeaseCall::Renew { holder, ttl },
+                LeaseCall::Renew { holder, seen, .. } => LeaseCall::Renew { holder, ttl, seen },
                 other => other,
             };
             Box::pin(async move { lease.call(call).await })

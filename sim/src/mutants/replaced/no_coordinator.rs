@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncegate_coordinator::timeout::until;
 use oncegate_coordinator::{Clock, LeaseStore};
-use oncegate_protocol::{LeaseCall, LeaseReply, PortError};
+use oncegate_protocol::{Epoch, LeaseCall, LeaseReply, PortError};
 
 use crate::mutants::Bug;
 use crate::mutants::ports::lease_with;
@@ -48,7 +48,7 @@ impl Bug for NoCoordinator {
 
 fn alone(call: LeaseCall) -> LeaseReply {
     match call {
-        LeaseCall::Acquire { .. } | LeaseCall::Renew { .. } => LeaseReply::Granted,
+        LeaseCall::Acquire { .. } | LeaseCall::Renew { .. } => LeaseReply::Granted { seen: Epoch(0) },
         LeaseCall::Release { .. } | LeaseCall::Read => LeaseReply::Free,
     }
 }
