@@ -136,13 +136,13 @@ fn history_is_newest_first_and_limited() {
 fn readers_and_writers_do_not_wait_for_each_other() {
     let (folder, ledger, mut db) = filled();
     db.connection().execute_batch("BEGIN IMMEDIATE; UPDATE leadership SET heartbeat_at = 5").unwrap();
-    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 40);
+    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 43);
     db.connection().execute_batch("COMMIT").unwrap();
 
     let reader = Connection::open(folder.path().join("ledger.db")).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM signals").unwrap();
     db.apply(&insert(50)).unwrap();
-    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 41);
+    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 44);
 }
 
 #[test]
