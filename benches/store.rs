@@ -48,7 +48,7 @@ fn holder() -> Holder {
 fn signal(n: u64) -> Signal {
     let fingerprint = Fingerprint::of_bytes(&n.to_le_bytes());
     let raw = format!("{{\"strategy\":\"nifty\",\"bar\":{n},\"side\":\"buy\",\"quantity\":50,\"price\":\"24150.05\"}}");
-    Signal { fingerprint, body_digest: fingerprint, raw: raw.into_bytes(), expires_at: None }
+    Signal { fingerprint, body_digest: fingerprint, raw: raw.into_bytes(), expires_at: None, legs: 1 }
 }
 
 impl Store {

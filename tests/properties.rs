@@ -98,9 +98,8 @@ fn every_signal_comes_to_an_end() {
         // What is no signal has no end to come to.
         for signal in run.signals.iter().filter(|signal| signal.fingerprint.is_some()) {
             match signal.state {
-                Some(SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined) => {
-                }
-                Some(SignalState::Received | SignalState::Executing | SignalState::InDoubt) | None => {
+                Some(state) if state.is_settled() => {}
+                Some(_) | None => {
                     return Err(format!("{} ends as {:?}", signal.id, signal.state));
                 }
             }
@@ -113,6 +112,7 @@ fn every_signal_comes_to_an_end() {
 fn the_store_agrees_with_the_broker() {
     holds("the-store-agrees-with-the-broker", |run| {
         for signal in run.signals.iter().filter(|signal| signal.state == Some(SignalState::Executed)) {
+            // With the orders of all its legs: that is the oracle's.
             if !run.book.iter().any(|booked| Some(booked.fingerprint) == signal.fingerprint) {
                 return Err(format!("{} is executed, and the broker has no order for it", signal.id));
             }

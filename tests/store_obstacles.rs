@@ -25,7 +25,10 @@ fn holder() -> Holder {
 
 fn insert(n: u64, size: usize) -> StoreCall {
     let (raw, digest) = (vec![b' '; size], fingerprint(n));
-    StoreCall::Insert { signal: Signal { fingerprint: digest, body_digest: digest, raw, expires_at: None }, at: AT }
+    StoreCall::Insert {
+        signal: Signal { fingerprint: digest, body_digest: digest, raw, expires_at: None, legs: 1 },
+        at: AT,
+    }
 }
 
 fn open_epoch(expected: u64) -> StoreCall {

@@ -86,7 +86,8 @@ class Receipt:
     fingerprint: str
     #: It was not there before.
     new: bool
-    #: Where it stands: received, executing, in_doubt, executed, failed, expired or quarantined.
+    #: Where it stands: received, executing, in_doubt, executed, failed, partial, expired or
+    #: quarantined.
     state: str
 
 
@@ -101,7 +102,7 @@ class Work:
         self.fingerprint: str = str(item["fingerprint"])
         #: Which order of the signal, from 0.
         self.leg: int = int(item["leg"])
-        #: The signal as its sender wrote it.
+        #: The order: the signal as its sender wrote it; of several legs, this one.
         self.signal: dict[str, Any] = dict(item["body"])
         self._begin_by = received_at + float(item["answer_within_ms"]) / 1000
 

@@ -38,7 +38,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "typo in a signal",
         "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\ntoo = [\"n1\"]\n",
-        "x.toml:5: unknown key `too`, expected one of `id`, `at`, `to`, `good-for`, `burst`, `times`, `form`",
+        "x.toml:5: unknown key `too`, expected one of `id`, `at`, `to`, `good-for`, `legs`, `burst`, `times`, `form`",
     ),
     (
         "typo in a fault",
@@ -240,6 +240,16 @@ const SLIPS: &[(&str, &str, &str)] = &[
         "never sent",
         "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\nto = [\"n1\"]\ntimes = 0\n",
         "x.toml:6: sent 0 times: write 1 to 20",
+    ),
+    (
+        "no order at all",
+        "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\nto = [\"n1\"]\nlegs = 0\n",
+        "x.toml:6: 0 legs: write 1 to 8",
+    ),
+    (
+        "more legs than any signal has",
+        "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\nto = [\"n1\"]\nlegs = 9\n",
+        "x.toml:6: 9 legs: write 1 to 8",
     ),
     (
         "sent for ever",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use oncegate_coordinator::{Clock, Exposition, LeaseStore, Measured, Metrics, Observer, SystemClock};
 use oncegate_protocol::{
-    CallId, Command, Epoch, Event, Fingerprint, Holder, Leadership, LeaseCall, LeaseReply, Notice, PortError, Reply,
-    StoreReply, Wall,
+    CallId, Command, Epoch, Event, Fingerprint, Holder, Leadership, LeaseCall, LeaseReply, Leg, Notice, PortError,
+    Reply, StoreReply, Wall,
 };
 
 /// Answers at once.
@@ -36,7 +36,7 @@ fn observing(criterion: &mut Criterion) {
     };
     let replied = Event::Replied { id: CallId(1), reply: Reply::Store(Ok(StoreReply::Leadership(leadership))) };
     let fingerprint = Fingerprint::of_bytes(b"x");
-    let sends = [Command::Notice(Notice::Sending { fingerprint, epoch: Epoch(3) })];
+    let sends = [Command::Notice(Notice::Sending { fingerprint, leg: Leg(0), epoch: Epoch(3) })];
 
     criterion.bench_function("observe a step that says nothing", |bencher| {
         bencher.iter(|| {

@@ -124,7 +124,7 @@ impl Handle {
         }
     }
 
-    /// An operator's word on a quarantined signal, of which the operator saw so many attempts; returns where it
+    /// An operator's word on a quarantined or partial signal, of which the operator saw so many attempts; returns where it
     /// stands now, if it exists. That is not what was asked for, and nothing was changed, when the signal was not
     /// quarantined or had other attempts.
     ///

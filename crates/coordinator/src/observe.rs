@@ -83,8 +83,9 @@ fn beside(notice: &Notice) -> Beside {
             Beside { epoch: Some(read.0), reason: Some(format!("epoch {seen} was seen")), ..bare("epoch_went_back") }
         }
         Notice::PortFailed { detail, .. } => Beside { reason: Some(detail.clone()), ..bare("port_failed") },
-        Notice::Sending { fingerprint, epoch } => {
-            Beside { epoch: Some(epoch.0), fingerprint: Some(*fingerprint), ..bare("sending") }
+        Notice::Sending { fingerprint, leg, epoch } => {
+            let reason = (leg.0 > 0).then(|| format!("leg {leg}"));
+            Beside { epoch: Some(epoch.0), fingerprint: Some(*fingerprint), reason, ..bare("sending") }
         }
         Notice::NotSent { fingerprint, reason } => of("not_sent", fingerprint, reason),
         Notice::InDoubt { fingerprint, reason } => of("in_doubt", fingerprint, reason),

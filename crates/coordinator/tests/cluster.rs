@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use oncegate_coordinator::{Clock, Observer, PeerAnswer};
 use oncegate_protocol::record::Pause;
 use oncegate_protocol::{
-    CallId, Epoch, Event, Fingerprint, Leadership, LeaseReply, Notice, Reply, SignalState, StoreReply, Wall,
+    CallId, Epoch, Event, Fingerprint, Leadership, LeaseReply, Leg, Notice, Reply, SignalState, StoreReply, Wall,
 };
 use support::{Port, START_MS, entry, holder, leadership, leased, run, tally, term};
 
@@ -220,7 +220,7 @@ async fn a_first_send_is_timed_from_when_its_signal_was_stored_once_it_can_be_lo
     ];
     running.outside.tell(|told| told.entries = Port::Hangs);
     for name in ["first", "again", "first", "unknown"] {
-        running.outside.notice(Notice::Sending { fingerprint: signal(name), epoch: Epoch(3) });
+        running.outside.notice(Notice::Sending { fingerprint: signal(name), leg: Leg(0), epoch: Epoch(3) });
     }
     running.pass(5.0).await;
     assert_eq!(running.metrics.snapshot().signals.received_to_sent.count, 0);

@@ -181,7 +181,7 @@ async fn what_the_node_tells_is_counted() {
         Notice::Fenced { own: Epoch(3), newest: Epoch(4) },
         Notice::EpochWentBack { read: Epoch(2), seen: Epoch(4) },
         Notice::PortFailed { doing: "x".into(), detail: "y".into() },
-        Notice::Sending { fingerprint, epoch: Epoch(3) },
+        Notice::Sending { fingerprint, leg: Leg(0), epoch: Epoch(3) },
         Notice::NotSent { fingerprint, reason: "late".into() },
         Notice::InDoubt { fingerprint, reason: "silence".into() },
         Notice::Settled { fingerprint, state: SignalState::Quarantined, detail: String::new() },
@@ -255,7 +255,7 @@ async fn nothing_that_comes_from_outside_makes_a_series() {
     let before = samples(&running.metrics.prometheus()).len();
     for number in 0..2_000_u32 {
         let fingerprint = Fingerprint::of_bytes(&number.to_be_bytes());
-        running.outside.notice(Notice::Sending { fingerprint, epoch: Epoch(3) });
+        running.outside.notice(Notice::Sending { fingerprint, leg: Leg(0), epoch: Epoch(3) });
         running.outside.notice(Notice::PortFailed { doing: format!("{number}"), detail: format!("{number}") });
         let reason = LossReason::Asked(format!("{number}"));
         running.outside.notice(Notice::LostLeadership { epoch: Epoch(3), reason });

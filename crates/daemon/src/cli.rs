@@ -156,7 +156,7 @@ Examples:
   oncegate signals --state failed --state expired --limit 20
   oncegate signals --json | jq '.signals[].fingerprint'")]
     Signals {
-        /// Only those that may wait for a human: in doubt and quarantined.
+        /// Only those that may wait for a human: in doubt, quarantined and partial.
         #[arg(long)]
         in_doubt: bool,
         /// Only those in this state; may be given several times.
@@ -178,7 +178,7 @@ Examples:
         #[command(flatten)]
         remote: Remote,
     },
-    /// Say what became of a quarantined signal.
+    /// Say what became of a quarantined signal, or of one that was executed in part.
     ///
     /// Nothing could find out whether the broker has this order: look there first, under the client order id that `show`
     /// tells. The signal is shown, and the word is said once it is confirmed. It is not taken when the signal was tried
@@ -264,7 +264,7 @@ pub enum Ask {
     Leader,
     /// A list.
     Signals {
-        /// In doubt and quarantined.
+        /// In doubt, quarantined and partial.
         in_doubt: bool,
         /// In these states.
         state: Vec<State>,

@@ -104,6 +104,7 @@ impl From<SignalError> for ApiError {
             SignalError::NotAnObject { .. } => Self::bad_request("not_an_object", message).at(""),
             SignalError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message),
             SignalError::MissingIdentity { pointer } => Self::bad_request("missing_identity", message).at(pointer),
+            SignalError::BadLegs { pointer, .. } => Self::bad_request("bad_legs", message).at(pointer),
             SignalError::BadDeadline { .. } => Self::bad_request("bad_deadline", message).at(DEADLINE_POINTER),
         }
     }

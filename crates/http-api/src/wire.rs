@@ -35,10 +35,12 @@ pub enum StateName {
     Executing,
     /// Nobody knows yet how an attempt ended.
     InDoubt,
-    /// The broker has the order.
+    /// The broker has the order; of several legs, all.
     Executed,
     /// The broker refused it for good, or an operator said that it never was.
     Failed,
+    /// The broker has some of its legs and not the others, which are not sent any more: a human must complete or unwind it.
+    Partial,
     /// Its deadline passed, and provably nothing was sent.
     Expired,
     /// A human must find out.
@@ -53,6 +55,7 @@ impl From<SignalState> for StateName {
             SignalState::InDoubt => Self::InDoubt,
             SignalState::Executed => Self::Executed,
             SignalState::Failed => Self::Failed,
+            SignalState::Partial => Self::Partial,
             SignalState::Expired => Self::Expired,
             SignalState::Quarantined => Self::Quarantined,
         }
@@ -85,6 +88,8 @@ pub struct SignalView {
     pub age_ms: u64,
     /// After this it is not sent for the first time.
     pub expires_at_ms: Option<i64>,
+    /// How many orders it asks for: one, or as many as its `legs`.
+    pub legs: u16,
     /// The JSON as it came.
     #[schema(value_type = Object)]
     pub body: Box<RawValue>,
@@ -216,7 +221,7 @@ pub struct Fit {
     pub flaws: Vec<String>,
 }
 
-/// An operator's word on a quarantined signal.
+/// An operator's word on a quarantined signal, or one that was executed in part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolve {
@@ -297,6 +302,7 @@ impl SignalView {
             received_at_ms: received_at.as_millis(),
             age_ms: u64::try_from(now.since(*received_at).as_millis()).unwrap_or(u64::MAX),
             expires_at_ms: record.expires_at.map(Wall::as_millis),
+            legs: record.legs,
             body: body(&record.raw),
             attempts: record.attempts.iter().map(AttemptView::of).collect(),
             decisions: decisions.iter().map(DecisionView::of).collect(),

@@ -59,13 +59,15 @@ async fn what_is_no_signal_is_refused_with_what_is_wrong_and_where() {
     let node = Plan::default().start().await;
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
     let deep = "[".repeat(30_000);
-    let cases: [(&str, u16, &str, Option<&str>); 9] = [
+    let cases: [(&str, u16, &str, Option<&str>); 11] = [
         ("{", 400, "not_json", Some("")),
         ("", 400, "not_json", Some("")),
         ("[1]", 400, "not_an_object", Some("")),
         (r#"{"a":1,"a":2}"#, 400, "not_json", Some("/a")),
         (r#"{"b":{"a":9007199254740993}}"#, 400, "not_json", Some("/b/a")),
         (r#"{"expires_at_ms":"soon"}"#, 400, "bad_deadline", Some("/expires_at_ms")),
+        (r#"{"legs":[{"side":"buy"}]}"#, 400, "bad_legs", Some("/legs")),
+        (r#"{"legs":[{"side":"buy"},"sell"]}"#, 400, "bad_legs", Some("/legs/1")),
         ("\u{0}", 400, "not_json", Some("")),
         (&deep, 400, "not_json", None),
         (&large, 413, "too_large", None),

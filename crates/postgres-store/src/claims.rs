@@ -6,7 +6,7 @@ use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, SignalState, StoreReply, Wall};
 
 use crate::error::Failure;
-use crate::rows::{attempts_in, outcome_out, purpose_out, state_in, unsigned_out};
+use crate::rows::{attempts_in, outcome_out, purpose_out, state_in, unsigned_in, unsigned_out};
 use crate::session::{Params, Session};
 use crate::{leadership, signals, statements};
 
@@ -32,7 +32,7 @@ pub(crate) async fn claim(session: &Session, claim: &Claim) -> Result<StoreReply
     let fits = record
         .as_ref()
         .is_some_and(|record| record.state == SignalState::Received && record.next_number(claim.leg) == claim.number);
-    if claim.purpose == Purpose::Execute && fits {
+    if claim.purpose == Purpose::Execute && claim.leg == Leg(0) && fits {
         let leadership = leadership::read(session).await?;
         // A claim that fits by now and was refused: it was paused, perhaps no longer is, or something has changed since.
         // Who is told "not claimed" of what it may claim looks again.
@@ -75,7 +75,7 @@ pub(crate) async fn record_outcome(
         session.batch(statements::COMMIT).await?;
         return Ok(StoreReply::State(None));
     };
-    let present = state_in(&locked, 0)?;
+    let (present, legs) = (state_in(&locked, 0)?, unsigned_in(&locked, 1)?);
     let mut attempts = attempts_in(&attempts)?;
     let own = attempts.iter_mut().find(|a| a.leg == leg && a.number == number && a.owner == *owner);
     let Some(own) = own.filter(|own| outcome_may_become(own.outcome.as_ref(), outcome)) else {
@@ -84,7 +84,7 @@ pub(crate) async fn record_outcome(
         return Ok(StoreReply::State(Some(present)));
     };
     own.outcome = Some(outcome.clone());
-    let next = state_after(present, &attempts);
+    let next = state_after(present, legs, &attempts);
     let (kind, detail) = outcome_out(outcome);
     let (leg, number) = (i64::from(leg.0), i64::from(number));
     let told: Params<'_> = &[&fingerprint, &leg, &number, &owner.as_str(), &kind, &detail, &at.as_millis()];

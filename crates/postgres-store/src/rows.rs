@@ -147,6 +147,7 @@ pub(crate) async fn records(session: &Session, rows: &[Row]) -> Result<Vec<(Sign
             state: state_in(row, 2)?,
             raw: cell(row, 3)?,
             expires_at: cell::<Option<i64>>(row, 4)?.map(Wall::from_millis),
+            legs: unsigned_in(row, 6)?,
             attempts: attempts_in(&attempts)?,
         };
         Ok((record, wall_in(row, 5)?))

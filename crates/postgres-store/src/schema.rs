@@ -13,10 +13,11 @@ use crate::link::{Access, Link, drive};
 use crate::session::Session;
 
 /// In order; tables of version n have been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_pauses.sql"),
+    include_str!("migrations/0004_legs.sql"),
 ];
 
 /// From this version on operators can stop new orders.

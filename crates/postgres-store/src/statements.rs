@@ -90,36 +90,49 @@ pub(crate) const OPEN_HISTORY: &str = "INSERT INTO leadership_history (epoch, ho
 pub(crate) const CLOSE_HISTORY: &str =
     "UPDATE leadership_history SET closed_at = $2, reason = $3 WHERE epoch = $1 AND closed_at IS NULL";
 
-pub(crate) const READ_STATE: &str = "SELECT state FROM signals WHERE fingerprint = $1";
+pub(crate) const READ_STATE: &str = "SELECT state, legs FROM signals WHERE fingerprint = $1";
 
 /// What follows in the transaction sees the signal and its attempts as they will stay.
-pub(crate) const LOCK_SIGNAL: &str = "SELECT state FROM signals WHERE fingerprint = $1 FOR UPDATE";
+pub(crate) const LOCK_SIGNAL: &str = "SELECT state, legs FROM signals WHERE fingerprint = $1 FOR UPDATE";
+
+/// Under the same lock as a claim, and for the same reason.
+pub(crate) const LOCK_LEADERSHIP: &str =
+    "SELECT epoch FROM leadership WHERE id = 1 AND epoch = $1 AND holder = $2 FOR SHARE";
 
 pub(crate) const READ_STATE_AND_DIGEST: &str = "SELECT state, body_digest FROM signals WHERE fingerprint = $1";
 
 /// A repeat is passed over before it takes a number; two at the same moment meet at the constraint.
 pub(crate) const INSERT_SIGNAL: &str = "\
-INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw)
-SELECT $1, $2, 'received', $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signals WHERE fingerprint = $1)
+INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw, legs)
+SELECT $1, $2, 'received', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM signals WHERE fingerprint = $1)
 ON CONFLICT (fingerprint) DO NOTHING";
 
-pub(crate) const READ_SIGNAL: &str =
-    "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE fingerprint = $1";
+/// What people read in tables of any version: where signals have no column of that name yet, each has one leg, by the
+/// name that stands outside.
+macro_rules! of_any_version {
+    ($signals:literal) => {
+        concat!(
+            "SELECT found.* FROM (SELECT CAST(1 AS bigint) AS legs) AS one CROSS JOIN LATERAL (",
+            "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals ",
+            $signals,
+            ") AS found"
+        )
+    };
+}
+
+pub(crate) const READ_SIGNAL: &str = of_any_version!("WHERE fingerprint = $1");
 
 /// The oldest of those in one state.
 pub(crate) const READ_OLDEST: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1
+SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE state = $1
 ORDER BY sequence LIMIT $2";
 
 /// The newest of those in one state that came before a given one.
-pub(crate) const READ_NEWEST: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1 AND sequence < $2
-ORDER BY sequence DESC LIMIT $3";
+pub(crate) const READ_NEWEST: &str =
+    of_any_version!("WHERE state = $1 AND sequence < $2 ORDER BY sequence DESC LIMIT $3");
 
 /// The newest of all that came before a given one.
-pub(crate) const READ_NEWEST_OF_ALL: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE sequence < $1
-ORDER BY sequence DESC LIMIT $2";
+pub(crate) const READ_NEWEST_OF_ALL: &str = of_any_version!("WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2");
 
 /// Whether a look brings anything at all; the common answer is no.
 pub(crate) const READ_WHETHER_OWED: &str = "\
@@ -127,6 +140,7 @@ SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'partial')
     OR EXISTS (SELECT 1 FROM leadership WHERE id = 1 AND paused_since IS NOT NULL)";
 
 pub(crate) const READ_ATTEMPTS: &str = "\
@@ -144,6 +158,11 @@ pub(crate) const WRITE_OUTCOME: &str = "\
 UPDATE attempts SET outcome = $5, outcome_detail = $6, outcome_at = $7
 WHERE fingerprint = $1 AND leg = $2 AND number = $3 AND owner = $4";
 
+/// One of several legs, found at the broker: by a leader's word, whoever's attempt it is.
+pub(crate) const WRITE_FOUND: &str = "\
+UPDATE attempts SET outcome = 'accepted', outcome_detail = $4, outcome_at = $5
+WHERE fingerprint = $1 AND leg = $2 AND number = $3";
+
 pub(crate) const WRITE_STATE: &str = "UPDATE signals SET state = $2 WHERE fingerprint = $1";
 
 /// Under the same lock as a claim, and for the same reason.
@@ -155,12 +174,17 @@ WHERE fingerprint = $1 AND state = $4";
 pub(crate) const RECORD_CONCLUSION: &str =
     "INSERT INTO conclusions (fingerprint, epoch, holder, verdict, detail, at) VALUES ($1, $2, $3, $4, $5, $6)";
 
+/// What is sent again goes on after the legs that the broker has; what was executed in part is not sent again.
 pub(crate) const RESOLVE: &str = "\
-UPDATE signals SET state = $2
-WHERE fingerprint = $1 AND state = 'quarantined'
-    AND (SELECT count(*) FROM attempts WHERE fingerprint = $1) = $3";
+UPDATE signals SET state = CASE
+    WHEN $2 <> 'received' OR NOT EXISTS (SELECT 1 FROM attempts WHERE fingerprint = $1 AND outcome = 'accepted') THEN $2
+    ELSE 'in_doubt' END
+WHERE fingerprint = $1 AND (state = 'quarantined' OR state = 'partial' AND $2 <> 'received')
+    AND (SELECT count(*) FROM attempts WHERE fingerprint = $1) = $3
+RETURNING state";
 
-pub(crate) const ANSWER_FOR: &str = "UPDATE attempts SET answered_for = true WHERE fingerprint = $1";
+pub(crate) const ANSWER_FOR: &str = "\
+UPDATE attempts SET answered_for = true WHERE fingerprint = $1 AND outcome IS DISTINCT FROM 'accepted'";
 
 pub(crate) const RECORD_RESOLUTION: &str =
     "INSERT INTO resolutions (fingerprint, resolution, attempts, reason, at) VALUES ($1, $2, $3, $4, $5)";
@@ -209,7 +233,7 @@ mod tests {
     use crate::{PostgresConfig, schema};
 
     /// Each with how many parameters it has.
-    const HOT: [(&str, usize); 27] = [
+    const HOT: [(&str, usize); 29] = [
         (READ_LEADERSHIP, 0),
         (READ_PAUSE, 0),
         (SET_PAUSE, 4),
@@ -220,8 +244,9 @@ mod tests {
         (CLOSE_HISTORY, 3),
         (READ_STATE, 1),
         (LOCK_SIGNAL, 1),
+        (LOCK_LEADERSHIP, 2),
         (READ_STATE_AND_DIGEST, 1),
-        (INSERT_SIGNAL, 5),
+        (INSERT_SIGNAL, 6),
         (READ_SIGNAL, 1),
         (READ_OLDEST, 2),
         (READ_NEWEST, 3),
@@ -230,6 +255,7 @@ mod tests {
         (READ_ATTEMPTS, 1),
         (CLAIM, 8),
         (WRITE_OUTCOME, 7),
+        (WRITE_FOUND, 5),
         (WRITE_STATE, 2),
         (CONCLUDE, 5),
         (RECORD_CONCLUSION, 6),

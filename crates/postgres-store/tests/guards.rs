@@ -132,9 +132,11 @@ async fn no_statement_gets_an_attempt_past_the_guards_of_a_claim() {
     renamed.client_order_id = ClientOrderId::new("after-a-change-of-the-key-format");
     let mut taken = claim_for(2, 1, "a", Purpose::Execute);
     taken.client_order_id = claim_for(1, 1, "a", Purpose::Execute).client_order_id;
-    let mut other_leg = claim_for(1, 1, "a", Purpose::Recover);
-    (other_leg.leg, other_leg.number) = (Leg(1), 1);
-    ask(&store, outcome(1, 1, "a", unknown())).await;
+    let mut other_leg = claim_for(3, 1, "a", Purpose::Execute);
+    other_leg.leg = Leg(1);
+    for call in [insert_legs(3, 2), execute(3, 1, "a"), outcome(3, 1, "a", accepted()), outcome(1, 1, "a", unknown())] {
+        ask(&store, call).await;
+    }
     for (claim, why) in
         [(renamed, "under another client order id"), (taken, "another signal"), (other_leg, "another signal")]
     {
@@ -214,7 +216,7 @@ async fn what_people_read_is_what_was_decided() {
     assert_eq!(store.signal(fingerprint(9)).await.unwrap(), None);
     let tally = store.tally().await.unwrap();
     assert_eq!(tally.iter().map(|tally| tally.state).collect::<Vec<_>>(), SignalState::ALL);
-    assert_eq!(tally.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(tally.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 0, 0, 0, 1, 0, 0, 0]);
     let terms = store.history(1).await.unwrap();
     assert_eq!((terms.len(), terms[0].epoch, &terms[0].closed), (1, Epoch(2), &None));
 }

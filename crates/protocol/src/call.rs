@@ -148,8 +148,8 @@ pub enum StoreCall {
         at: Wall,
     },
     /// All signals that are owed something, in order of arrival: the oldest `limit` that are received; the oldest
-    /// `limit` that are executing or in doubt; and the newest `limit` that are quarantined, which are owed that
-    /// operators are told. Answered by [`StoreReply::Pending`].
+    /// `limit` that are executing or in doubt; and the newest `limit` each that are quarantined or partial, which are
+    /// owed that operators are told. Answered by [`StoreReply::Pending`].
     ReadPending {
         /// How many of each kind.
         limit: u32,
@@ -160,9 +160,9 @@ pub enum StoreCall {
         fingerprint: Fingerprint,
     },
     /// Commit the intent to place one order, in one statement: an attempt is added if and only if `epoch` is
-    /// the newest, `holder` holds it, the signal is in the state that `purpose` names, and `number` is the
-    /// next, and, to execute, only while operators have not stopped new orders. So a copy of a claim that was
-    /// committed is refused whenever it lands. Answered by [`StoreReply::Claimed`], [`StoreReply::NotClaimed`],
+    /// the newest, `holder` holds it, the signal has the leg and is in the state that `purpose` names, and `number`
+    /// is the next, and, to execute the first leg, only while operators have not stopped new orders. So a copy of a
+    /// claim that was committed is refused whenever it lands. Answered by [`StoreReply::Claimed`], [`StoreReply::NotClaimed`],
     /// [`StoreReply::Paused`] or [`StoreReply::Fenced`].
     Claim(Claim),
     /// Write how an attempt ended, if `owner` owns it and knowledge grows by it, whatever the epoch is by
@@ -182,7 +182,9 @@ pub enum StoreCall {
         at: Wall,
     },
     /// Move a signal on without an attempt of one's own, if `epoch` is the newest, `holder` holds it and the
-    /// signal is in the state that `verdict` needs. Answered by [`StoreReply::State`] or
+    /// signal is in the state that `verdict` needs. One order that was found executes it; the order of one of several
+    /// legs makes an attempt at that leg accepted ([`SignalRecord::attempt_found`]), from which the state follows. One whose deadline has passed
+    /// is expired, or between two legs partial. Answered by [`StoreReply::State`] or
     /// [`StoreReply::Fenced`].
     Conclude {
         /// Which signal.
@@ -196,10 +198,10 @@ pub enum StoreCall {
         /// By the caller's wall clock.
         at: Wall,
     },
-    /// An operator's word on a signal that is quarantined after exactly so many attempts; no epoch is needed, a
-    /// human is the authority. Every quarantine comes after an attempt more than the last, so a copy of a word
-    /// that was taken is refused whenever it lands. [`Resolution::Resend`] also marks every attempt as
-    /// [answered for](crate::record::Attempt::answered_for). Answered by [`StoreReply::State`] with the present
+    /// An operator's word on a signal that is in a state [that it fits](Resolution::fits) after exactly so many
+    /// attempts; no epoch is needed, a human is the authority. Every quarantine comes after an attempt more than the
+    /// last, so a copy of a word that was taken is refused whenever it lands. [`Resolution::Resend`] also marks every
+    /// attempt that was not accepted as [answered for](crate::record::Attempt::answered_for). Answered by [`StoreReply::State`] with the present
     /// state, which nothing has changed when the signal was not as the operator saw it.
     Resolve {
         /// Which signal.
@@ -254,9 +256,12 @@ pub struct Claim {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// Nothing was sent: from received to executing.
+    /// Nothing was sent of this leg. The first leg: from received to executing. Another: the signal is executing or in
+    /// doubt, the leg before was accepted, and all attempts at this one
+    /// [leave nothing sent](crate::record::Attempt::leaves_nothing_sent); it is executing then.
     Execute,
-    /// Something may have been sent: stays in doubt.
+    /// Something may have been sent: stays in doubt. The leg was not accepted, and an attempt at it that counts is open
+    /// or unknown.
     Recover,
 }
 
@@ -265,32 +270,48 @@ pub enum Purpose {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// In doubt, and the broker says that it has the order.
-    Found(BrokerOrderId),
+    Found {
+        /// The order of which leg.
+        leg: Leg,
+        /// What the broker calls it.
+        id: BrokerOrderId,
+    },
     /// In doubt, and nothing here can find out; why, for people.
     Quarantine(String),
-    /// Received, and its deadline has passed.
+    /// Received, and its deadline has passed; or between two legs, and the same.
     Expire,
 }
 
-/// What an operator says about a quarantined signal.
+/// What an operator says about a quarantined signal, or one that was executed in part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// The broker has the order.
+    /// The broker has the order; of several legs, all, by whoever's hand.
     Executed,
-    /// The broker does not have it, and it shall not be sent.
+    /// The broker does not have it, and it shall not be sent; of several legs, nothing is open that shall stay so.
     NotExecuted,
-    /// The broker does not have it, and it shall be sent.
+    /// The broker does not have it, and it shall be sent; of several legs, the one in doubt, and then those after it.
     Resend,
 }
 
 impl Resolution {
-    /// The state that follows.
-    pub const fn state(self) -> SignalState {
+    /// The state that follows. What is sent again when the broker `has_some` of the legs goes on after those, as from
+    /// an older leader.
+    pub const fn state(self, has_some: bool) -> SignalState {
         match self {
             Self::Executed => SignalState::Executed,
             Self::NotExecuted => SignalState::Failed,
+            Self::Resend if has_some => SignalState::InDoubt,
             Self::Resend => SignalState::Received,
+        }
+    }
+
+    /// Whether the word is taken of a signal in that state. What was executed in part is never sent again: its
+    /// deadline may have passed, or its order been refused for good.
+    pub const fn fits(self, state: SignalState) -> bool {
+        match self {
+            Self::Executed | Self::NotExecuted => state.awaits_operator(),
+            Self::Resend => matches!(state, SignalState::Quarantined),
         }
     }
 }
@@ -350,7 +371,7 @@ pub struct Order {
     pub client_order_id: ClientOrderId,
     /// The fencing token: a broker or gateway that knows a higher one should refuse.
     pub epoch: Epoch,
-    /// The signal as it came.
+    /// The order as it came: the signal, or one of its legs.
     pub body: Vec<u8>,
     /// The port reads the clock once more just before the first byte, and at or after this instant answers
     /// [`Outcome::NotSent`].

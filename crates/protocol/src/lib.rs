@@ -4,8 +4,8 @@
 //! [`Event`], and what should be done leaves as a [`Command`]. Nothing in this crate waits, reads a
 //! clock, draws a random number, performs I/O or logs; its `Cargo.toml` is what keeps it so.
 //!
-//! Reading order: [`time`] and [`ids`] are the words, [`signal`] and [`fingerprint`] say what a signal
-//! is, [`record`] what the store keeps of it, [`broker`] and [`policy`] what may be done about an order in
+//! Reading order: [`time`] and [`ids`] are the words, [`signal`], [`legs`] and [`fingerprint`] say what a
+//! signal is, [`record`] what the store keeps of it, [`broker`] and [`policy`] what may be done about an order in
 //! doubt, [`call`], [`event`], [`command`] and [`notice`] are the vocabulary between thinking and doing,
 //! [`election`] decides who leads, [`gate`] decides what may be sent, and [`node`] joins the two.
 
@@ -17,12 +17,14 @@ pub mod event;
 pub mod fingerprint;
 pub mod gate;
 pub mod ids;
+pub mod legs;
 pub mod node;
 pub mod notice;
 pub mod outbox;
 pub mod policy;
 pub mod record;
 pub mod signal;
+mod standing;
 pub mod time;
 pub mod timing;
 

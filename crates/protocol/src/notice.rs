@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
-use crate::ids::{Epoch, Holder};
+use crate::ids::{Epoch, Holder, Leg};
 use crate::record::SignalState;
 use crate::time::Wall;
 
@@ -80,6 +80,8 @@ pub enum Notice {
     Sending {
         /// Which signal.
         fingerprint: Fingerprint,
+        /// Which of its orders.
+        leg: Leg,
         /// The fencing token.
         epoch: Epoch,
     },
@@ -161,7 +163,7 @@ impl Notice {
         match self {
             Self::Sending { .. } | Self::Resumed | Self::BrokerReady => Severity::Info,
             Self::Settled { state, .. } => match state {
-                SignalState::Quarantined => Severity::Critical,
+                SignalState::Quarantined | SignalState::Partial => Severity::Critical,
                 SignalState::Failed | SignalState::Expired => Severity::Error,
                 SignalState::Received | SignalState::Executing | SignalState::InDoubt | SignalState::Executed => {
                     Severity::Info
@@ -204,7 +206,10 @@ impl fmt::Display for Notice {
                 write!(f, "the store says epoch {read}, but {seen} was seen: it has lost commits")
             }
             Self::PortFailed { doing, detail } => write!(f, "could not {doing}: {detail}"),
-            Self::Sending { fingerprint, epoch } => write!(f, "sends {fingerprint:?} under epoch {epoch}"),
+            Self::Sending { fingerprint, leg: Leg(0), epoch } => write!(f, "sends {fingerprint:?} under epoch {epoch}"),
+            Self::Sending { fingerprint, leg, epoch } => {
+                write!(f, "sends leg {leg} of {fingerprint:?} under epoch {epoch}")
+            }
             Self::NotSent { fingerprint, reason } => write!(f, "did not send {fingerprint:?}: {reason}"),
             Self::InDoubt { fingerprint, reason } => write!(f, "{fingerprint:?} is in doubt: {reason}"),
             Self::Settled { fingerprint, state, detail } => {

@@ -1,10 +1,11 @@
-//! What the store keeps of a signal, and the one rule by which attempts add up to a state.
+//! What the store keeps of a signal.
 
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Outcome;
 use crate::fingerprint::Fingerprint;
-use crate::ids::{ClientOrderId, Epoch, Holder, Leg};
+use crate::ids::{BrokerOrderId, ClientOrderId, Epoch, Holder, Leg};
+pub use crate::standing::{outcome_may_become, state_after};
 use crate::time::Wall;
 
 /// Where a signal stands.
@@ -13,14 +14,19 @@ use crate::time::Wall;
 pub enum SignalState {
     /// Stored, not claimed.
     Received,
-    /// Claimed under the current epoch; an order may be on its way.
+    /// Claimed under the current epoch; an order may be on its way, or the next leg is about to be.
     Executing,
-    /// An attempt was made or interrupted, and nobody knows yet how it ended.
+    /// An attempt was made or interrupted, and nobody knows yet how it ended; or an older leader left it between two
+    /// legs.
     InDoubt,
-    /// The broker has the order.
+    /// The broker has the order: of several legs, all.
     Executed,
-    /// The broker refused the order for good, or an operator said that it never was.
+    /// The broker refused the order for good, or an operator said that it never was. Of several legs, the broker has
+    /// none.
     Failed,
+    /// The broker has the orders of some legs, and is known not to have those of the others, which are not sent any
+    /// more: a human must complete or unwind it.
+    Partial,
     /// Its deadline passed, and provably nothing was sent.
     Expired,
     /// Nothing here can find out how it ended: a human must.
@@ -29,12 +35,13 @@ pub enum SignalState {
 
 impl SignalState {
     /// All states, in the order of a signal's life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Received,
         Self::Executing,
         Self::InDoubt,
         Self::Executed,
         Self::Failed,
+        Self::Partial,
         Self::Expired,
         Self::Quarantined,
     ];
@@ -47,6 +54,7 @@ impl SignalState {
             Self::InDoubt => "in_doubt",
             Self::Executed => "executed",
             Self::Failed => "failed",
+            Self::Partial => "partial",
             Self::Expired => "expired",
             Self::Quarantined => "quarantined",
         }
@@ -57,11 +65,19 @@ impl SignalState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether nothing more is owed to the signal; quarantined ends here too, with an alert.
+    /// Whether nothing more is owed to the signal; what waits for an operator ends here too, with an alert.
     pub const fn is_settled(self) -> bool {
         match self {
             Self::Received | Self::Executing | Self::InDoubt => false,
-            Self::Executed | Self::Failed | Self::Expired | Self::Quarantined => true,
+            Self::Executed | Self::Failed | Self::Partial | Self::Expired | Self::Quarantined => true,
+        }
+    }
+
+    /// Whether it waits for the word of an operator, who is told of it by whoever leads.
+    pub const fn awaits_operator(self) -> bool {
+        match self {
+            Self::Quarantined | Self::Partial => true,
+            Self::Received | Self::Executing | Self::InDoubt | Self::Executed | Self::Failed | Self::Expired => false,
         }
     }
 }
@@ -88,6 +104,17 @@ pub struct Attempt {
     pub answered_for: bool,
 }
 
+impl Attempt {
+    /// Whether it provably sent nothing, or an operator has answered for it and the broker is not known to have it.
+    pub fn leaves_nothing_sent(&self) -> bool {
+        match self.outcome {
+            Some(Outcome::NotSent(_)) => true,
+            Some(Outcome::Accepted(_)) => false,
+            None | Some(Outcome::Rejected(_) | Outcome::Unknown(_)) => self.answered_for,
+        }
+    }
+}
+
 /// A signal as stored.
 #[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub struct SignalRecord {
@@ -101,6 +128,9 @@ pub struct SignalRecord {
     pub raw: Vec<u8>,
     /// After this it must not be sent for the first time.
     pub expires_at: Option<Wall>,
+    /// How many orders it asks for ([`crate::legs`]).
+    #[serde(default = "crate::signal::one")]
+    pub legs: u16,
     /// All attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
@@ -116,7 +146,39 @@ impl SignalRecord {
         self.attempts_at(leg).map(|attempt| &attempt.client_order_id).next()
     }
 
-    fn attempts_at(&self, leg: Leg) -> impl Iterator<Item = &Attempt> {
+    /// The place of the attempt that was accepted, when the broker is found to have the order of one of several legs: the
+    /// newest at that leg of which nothing else is known. None when one was accepted already, or there is none.
+    pub fn attempt_found(&self, leg: Leg) -> Option<usize> {
+        let found = Outcome::Accepted(BrokerOrderId::new(""));
+        let may = |attempt: &Attempt| attempt.leg == leg && outcome_may_become(attempt.outcome.as_ref(), &found);
+        if self.has_accepted(leg) { None } else { self.attempts.iter().rposition(may) }
+    }
+
+    /// What the broker gets for one leg; none when the signal has no such leg.
+    pub fn order(&self, leg: Leg) -> Option<Vec<u8>> {
+        crate::legs::order(&self.raw, self.legs, leg)
+    }
+
+    /// The leg that is due or under way: the first that the broker is not known to have; the last when it has all.
+    pub fn current_leg(&self) -> Leg {
+        let open = (0..self.legs).map(Leg).find(|leg| !self.has_accepted(*leg));
+        open.unwrap_or(Leg(self.legs.saturating_sub(1)))
+    }
+
+    /// Whether an attempt at this leg was accepted.
+    pub fn has_accepted(&self, leg: Leg) -> bool {
+        self.attempts_at(leg).any(|attempt| matches!(attempt.outcome, Some(Outcome::Accepted(_))))
+    }
+
+    /// Whether the broker has the orders of some legs, and the next has provably not been sent: then that leg is due.
+    pub fn is_between_legs(&self) -> bool {
+        let leg = self.current_leg();
+        let begun = (0..leg.0).map(Leg).any(|earlier| self.has_accepted(earlier));
+        begun && self.attempts_at(leg).all(Attempt::leaves_nothing_sent)
+    }
+
+    /// All attempts at one leg, oldest first.
+    pub fn attempts_at(&self, leg: Leg) -> impl DoubleEndedIterator<Item = &Attempt> {
         self.attempts.iter().filter(move |attempt| attempt.leg == leg)
     }
 }
@@ -147,180 +209,9 @@ pub struct Pause {
     pub since: Wall,
 }
 
-/// The state that follows from the present state and all attempts, after one of them changed.
-///
-/// | attempts | state |
-/// |---|---|
-/// | any accepted | executed, whatever was believed before: the broker has the order |
-/// | present state settled otherwise | stays: only a human reopens, and only the truth above overrules |
-/// | present state received | stays: a human reopened it and answers for all earlier attempts |
-/// | newest rejected | failed |
-/// | newest without outcome | executing, or in doubt if it already was |
-/// | any other without outcome, or any unknown | in doubt |
-/// | all not sent | received |
-/// | rejected and not sent | failed |
-///
-/// Below the first row, attempts that an operator has answered for don't count: the human had the signal sent
-/// again in full knowledge of them, and a try after that which provably was not sent leaves it just so.
-///
-/// Quarantined is left only by "accepted" or by a refusal when no attempt is open or unknown: a proof that
-/// nothing was sent does not reopen it, because a human may be placing the order by hand right now.
-pub fn state_after(present: SignalState, attempts: &[Attempt]) -> SignalState {
-    if attempts.iter().any(|attempt| matches!(attempt.outcome, Some(Outcome::Accepted(_)))) {
-        return SignalState::Executed;
-    }
-    let counting = || attempts.iter().filter(|attempt| !attempt.answered_for);
-    let unsure = counting().any(|attempt| matches!(attempt.outcome, None | Some(Outcome::Unknown(_))));
-    let refused = counting().any(|attempt| matches!(attempt.outcome, Some(Outcome::Rejected(_))));
-    match present {
-        SignalState::Executed | SignalState::Failed | SignalState::Expired => return present,
-        SignalState::Quarantined => {
-            return if refused && !unsure { SignalState::Failed } else { present };
-        }
-        SignalState::Received => return present,
-        SignalState::Executing | SignalState::InDoubt => {}
-    }
-    match counting().next_back().map(|newest| &newest.outcome) {
-        None => present,
-        Some(Some(Outcome::Rejected(_))) => SignalState::Failed,
-        Some(None) if present == SignalState::InDoubt => SignalState::InDoubt,
-        Some(None) => SignalState::Executing,
-        Some(Some(_)) if unsure => SignalState::InDoubt,
-        Some(Some(_)) if refused => SignalState::Failed,
-        Some(Some(_)) => SignalState::Received,
-    }
-}
-
-/// Whether `new` may replace `old` as the outcome of an attempt: knowledge only grows.
-pub fn outcome_may_become(old: Option<&Outcome>, new: &Outcome) -> bool {
-    match (old, new) {
-        (None, _) => true,
-        (Some(Outcome::Unknown(_)), Outcome::Accepted(_) | Outcome::Rejected(_)) => true,
-        // Once a send may have happened, "not sent" can only be a mistake.
-        (Some(Outcome::Unknown(_)), Outcome::NotSent(_) | Outcome::Unknown(_)) => false,
-        // A refused order that is then found working: the worse news wins.
-        (Some(Outcome::Rejected(_)), Outcome::Accepted(_)) => true,
-        (Some(Outcome::Rejected(_)), _) => false,
-        (Some(Outcome::Accepted(_) | Outcome::NotSent(_)), _) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::BrokerOrderId;
-
-    fn outcomes() -> [Option<Outcome>; 5] {
-        [
-            None,
-            Some(Outcome::Accepted(BrokerOrderId::new("b"))),
-            Some(Outcome::Rejected("r".into())),
-            Some(Outcome::NotSent("n".into())),
-            Some(Outcome::Unknown("u".into())),
-        ]
-    }
-
-    fn attempts(outcomes: &[Option<Outcome>]) -> Vec<Attempt> {
-        outcomes
-            .iter()
-            .zip(1..)
-            .map(|(outcome, number)| Attempt {
-                leg: Leg(0),
-                number,
-                epoch: Epoch(u64::from(number)),
-                owner: Holder::new("n:0:1"),
-                client_order_id: ClientOrderId::new("id"),
-                claimed_at: Wall::default(),
-                outcome: outcome.clone(),
-                answered_for: false,
-            })
-            .collect()
-    }
-
-    /// Every present state x every combination of up to three attempts.
-    #[test]
-    fn no_combination_of_attempts_hides_an_order_or_invents_a_leave_to_send() {
-        let mut combinations = vec![vec![]];
-        for length in 0..3 {
-            for shorter in combinations.clone().into_iter().filter(|c: &Vec<_>| c.len() == length) {
-                for outcome in outcomes() {
-                    let mut longer = shorter.clone();
-                    longer.push(outcome);
-                    combinations.push(longer);
-                }
-            }
-        }
-        assert_eq!(combinations.len(), 1 + 5 + 25 + 125);
-        for present in SignalState::ALL {
-            for combination in &combinations {
-                let next = state_after(present, &attempts(combination));
-                let context = format!("{present:?} {combination:?} -> {next:?}");
-                let any = |test: fn(&Option<Outcome>) -> bool| combination.iter().any(test);
-                let accepted = any(|o| matches!(o, Some(Outcome::Accepted(_))));
-                let unsure = any(|o| matches!(o, None | Some(Outcome::Unknown(_))));
-                if accepted {
-                    assert_eq!(next, SignalState::Executed, "{context}");
-                } else {
-                    assert!(next != SignalState::Executed || present == next, "{context}");
-                }
-                if next == SignalState::Received && present != next {
-                    assert!(!unsure && !present.is_settled(), "{context}");
-                }
-                if present == SignalState::Received && !accepted {
-                    assert_eq!(next, present, "{context}");
-                }
-                if present.is_settled() && present != SignalState::Quarantined && !accepted {
-                    assert_eq!(next, present, "{context}");
-                }
-                if present == SignalState::Quarantined && !accepted && next != present {
-                    assert!(next == SignalState::Failed && !unsure, "{context}");
-                }
-            }
-        }
-    }
-
-    /// Every combination, behind every way in which up to two attempts that were answered for may yet end.
-    #[test]
-    fn attempts_that_an_operator_answered_for_say_nothing_but_accepted() {
-        let mut before = vec![vec![]];
-        for first in outcomes() {
-            before.push(vec![first.clone()]);
-            before.extend(outcomes().map(|second| vec![first.clone(), second]));
-        }
-        for present in SignalState::ALL {
-            for answered in &before {
-                for live in &before {
-                    let mut all = attempts(&[answered.clone(), live.clone()].concat());
-                    for attempt in &mut all[..answered.len()] {
-                        attempt.answered_for = true;
-                    }
-                    let expected = if answered.iter().any(|outcome| matches!(outcome, Some(Outcome::Accepted(_)))) {
-                        SignalState::Executed
-                    } else {
-                        state_after(present, &attempts(live))
-                    };
-                    assert_eq!(state_after(present, &all), expected, "{present:?} {answered:?} {live:?}");
-                }
-            }
-        }
-    }
-
-    /// Every pair: what is known is never unlearned, and nothing sent becomes "not sent".
-    #[test]
-    fn knowledge_of_an_outcome_only_grows() {
-        for old in outcomes() {
-            for new in outcomes().into_iter().flatten() {
-                let may = outcome_may_become(old.as_ref(), &new);
-                let expected = matches!(
-                    (&old, &new),
-                    (None, _)
-                        | (Some(Outcome::Unknown(_)), Outcome::Accepted(_) | Outcome::Rejected(_))
-                        | (Some(Outcome::Rejected(_)), Outcome::Accepted(_))
-                );
-                assert_eq!(may, expected, "{old:?} -> {new:?}");
-            }
-        }
-    }
 
     #[test]
     fn state_names_read_back() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::fingerprint::{Fingerprint, IdentityRule};
+use crate::legs;
 use crate::time::Wall;
 
 /// The largest signal taken, in bytes.
@@ -29,6 +30,14 @@ pub struct Signal {
     pub raw: Vec<u8>,
     /// After this the signal must not be sent for the first time.
     pub expires_at: Option<Wall>,
+    /// How many orders it asks for ([`crate::legs`]).
+    #[serde(default = "one")]
+    pub legs: u16,
+}
+
+/// What recordings of before there were several say.
+pub(crate) fn one() -> u16 {
+    1
 }
 
 /// Why a signal was refused; the sender must change it, repeating it as it is won't help.
@@ -64,6 +73,16 @@ pub enum SignalError {
         /// What it was instead.
         found: String,
     },
+    /// There are legs, but no such list of orders as is sent ([`crate::legs`]).
+    #[error("{pointer} must be {wanted}, not {found}")]
+    BadLegs {
+        /// The JSON pointer of what is wrong.
+        pointer: String,
+        /// What would be taken there.
+        wanted: &'static str,
+        /// What it was instead.
+        found: String,
+    },
 }
 
 impl Signal {
@@ -93,6 +112,7 @@ impl Signal {
             body_digest: Fingerprint::of_bytes(&canonical),
             raw: raw.to_vec(),
             expires_at,
+            legs: legs::count(&body)?,
         })
     }
 }

@@ -281,7 +281,7 @@ fn an_order_that_is_found_is_executed() {
     let found = BrokerOrderId::new("b1");
     assert_eq!(
         node.looked_up(5, LookupAnswer::Found(found.clone())),
-        vec![conclude(6, 1, 1, Verdict::Found(found), 0)]
+        vec![conclude(6, 1, 1, Verdict::Found { leg: Leg(0), id: found }, 0)]
     );
     assert_eq!(
         node.store(6, now_stands(SignalState::Executed)),

@@ -5,7 +5,7 @@ use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{Fingerprint, Holder, Leg, Outcome, SignalState, StoreReply, Wall};
 use rusqlite::{Connection, Result};
 
-use crate::rows::{attempts, epoch_out, outcome_out, purpose_out, records, state};
+use crate::rows::{attempts, epoch_out, outcome_out, purpose_out, records, state_and_legs};
 use crate::{leadership, statements};
 
 /// One statement claims. Only when it has done nothing is it asked why, under the same lock.
@@ -30,7 +30,7 @@ pub(crate) fn claim(connection: &Connection, claim: &Claim) -> Result<StoreReply
     let fits = record
         .as_ref()
         .is_some_and(|record| record.state == SignalState::Received && record.next_number(claim.leg) == claim.number);
-    if claim.purpose == Purpose::Execute && fits {
+    if claim.purpose == Purpose::Execute && claim.leg == Leg(0) && fits {
         return Ok(StoreReply::Paused(leadership::read(connection)?));
     }
     Ok(StoreReply::NotClaimed(record))
@@ -52,7 +52,7 @@ pub(crate) fn record_outcome(
     at: Wall,
 ) -> Result<StoreReply> {
     let AttemptKey { fingerprint, leg, number, owner } = key;
-    let Some(present) = state(connection, fingerprint)? else {
+    let Some((present, legs)) = state_and_legs(connection, fingerprint)? else {
         return Ok(StoreReply::State(None));
     };
     let mut attempts = attempts(connection, fingerprint)?;
@@ -62,7 +62,7 @@ pub(crate) fn record_outcome(
         return Ok(StoreReply::State(Some(present)));
     };
     own.outcome = Some(outcome.clone());
-    let next = state_after(present, &attempts);
+    let next = state_after(present, legs, &attempts);
     let (kind, detail) = outcome_out(outcome);
     connection.prepare_cached(statements::WRITE_OUTCOME)?.execute((
         fingerprint.as_bytes(),

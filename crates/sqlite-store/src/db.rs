@@ -219,7 +219,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Sqlite`].
     pub fn signals(&self) -> Result<Vec<SignalRecord>, DbError> {
-        const ALL: &str = "SELECT fingerprint, sequence, state, raw, expires_at FROM signals ORDER BY sequence";
+        const ALL: &str = "SELECT fingerprint, sequence, state, raw, expires_at, legs FROM signals ORDER BY sequence";
         self.read("read all signals", |db| rows::records(db, ALL, []))
     }
 

@@ -4,6 +4,7 @@
 //! Each method is one short transaction, bounded by its limit and not by how much there is: a long one would keep
 //! the write-ahead log from being taken back into the file.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use oncegate_coordinator::ledger::{Decision, Entry, Ledger, Tally, Term, Wanted};
@@ -23,6 +24,9 @@ pub const MOST: u32 = 1_000;
 
 /// The version from which on a store knows of pauses.
 const TELLS_OF_PAUSES: i64 = 4;
+
+/// The version from which on a store knows of several legs.
+const TELLS_OF_LEGS: i64 = 6;
 
 /// A [`Ledger`] on a store's file, also on one that is some migrations behind.
 pub struct SqliteLedger {
@@ -88,12 +92,15 @@ impl SqliteLedger {
 
 impl Ledger for SqliteLedger {
     fn signals(&self, wanted: Wanted) -> BoxFuture<'_, Result<Vec<Entry>, PortError>> {
-        Box::pin(self.read("list signals", move |connection| signals(connection, &wanted)))
+        let version = self.version;
+        Box::pin(self.read("list signals", move |connection| signals(connection, version, &wanted)))
     }
 
     fn signal(&self, fingerprint: Fingerprint) -> BoxFuture<'_, Result<Option<Entry>, PortError>> {
+        let version = self.version;
         Box::pin(self.read("show a signal", move |connection| {
-            Ok(entries(connection, statements::READ_ENTRY, [fingerprint.as_bytes()])?.pop())
+            let entry = as_of(version, statements::READ_ENTRY);
+            Ok(entries(connection, &entry, [fingerprint.as_bytes()])?.pop())
         }))
     }
 
@@ -115,22 +122,32 @@ const fn newest_in(state: SignalState) -> &'static str {
         SignalState::Executed => statements::NEWEST_EXECUTED,
         SignalState::Failed => statements::NEWEST_FAILED,
         SignalState::Expired => statements::NEWEST_EXPIRED,
+        SignalState::Partial => statements::NEWEST_PARTIAL,
         SignalState::Quarantined => statements::NEWEST_QUARANTINED,
     }
 }
 
-fn signals(connection: &Connection, wanted: &Wanted) -> Result<Vec<Entry>> {
+/// The statement as a store of that version understands it: until there were several legs every signal had one.
+fn as_of(version: i64, sql: &'static str) -> Cow<'static, str> {
+    if version >= TELLS_OF_LEGS {
+        Cow::Borrowed(sql)
+    } else {
+        Cow::Owned(sql.replacen(", legs FROM", ", 1 FROM", 1))
+    }
+}
+
+fn signals(connection: &Connection, version: i64, wanted: &Wanted) -> Result<Vec<Entry>> {
     let before = wanted.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
     let limit = wanted.limit.min(MOST);
     let mut states = wanted.states.clone();
     states.sort_unstable();
     states.dedup();
     if states.is_empty() || states.len() == SignalState::ALL.len() {
-        return entries(connection, statements::NEWEST_OF_ALL, (before, limit));
+        return entries(connection, &as_of(version, statements::NEWEST_OF_ALL), (before, limit));
     }
     let mut found = Vec::new();
     for state in states {
-        found.extend(bare(connection, newest_in(state), (before, limit))?);
+        found.extend(bare(connection, &as_of(version, newest_in(state)), (before, limit))?);
     }
     found.sort_unstable_by_key(|(record, _)| std::cmp::Reverse(record.sequence));
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -150,6 +167,7 @@ fn bare(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<(
             state: state_in(row, 2)?,
             raw: row.get(3)?,
             expires_at: row.get::<_, Option<i64>>(4)?.map(Wall::from_millis),
+            legs: row.get(6)?,
             attempts: Vec::new(),
         };
         Ok((record, wall_in(row, 5)?))
@@ -200,6 +218,7 @@ fn tally(connection: &Connection) -> Result<Vec<Tally>> {
             SignalState::InDoubt => statements::TALLY_IN_DOUBT,
             SignalState::Failed => statements::TALLY_FAILED,
             SignalState::Expired => statements::TALLY_EXPIRED,
+            SignalState::Partial => statements::TALLY_PARTIAL,
             SignalState::Quarantined => statements::TALLY_QUARANTINED,
             SignalState::Executed => {
                 // Filled in below: all that are nothing else.

@@ -124,6 +124,7 @@ pub(crate) fn records(connection: &Connection, sql: &str, params: impl Params) -
                 state: state_in(row, 2)?,
                 raw: row.get(3)?,
                 expires_at: row.get::<_, Option<i64>>(4)?.map(Wall::from_millis),
+                legs: row.get(5)?,
                 attempts: Vec::new(),
             })
         })?
@@ -136,9 +137,14 @@ pub(crate) fn records(connection: &Connection, sql: &str, params: impl Params) -
 
 /// Where a signal stands; none when it is not there.
 pub(crate) fn state(connection: &Connection, fingerprint: &Fingerprint) -> Result<Option<SignalState>> {
+    Ok(state_and_legs(connection, fingerprint)?.map(|(state, _)| state))
+}
+
+/// The same, and how many orders it asks for.
+pub(crate) fn state_and_legs(connection: &Connection, fingerprint: &Fingerprint) -> Result<Option<(SignalState, u16)>> {
     connection
         .prepare_cached(statements::READ_STATE)?
-        .query_row([fingerprint.as_bytes()], |row| state_in(row, 0))
+        .query_row([fingerprint.as_bytes()], |row| Ok((state_in(row, 0)?, row.get(1)?)))
         .optional()
 }
 

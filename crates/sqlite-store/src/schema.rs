@@ -3,7 +3,7 @@
 //! The file says so itself: `application_id` that it is ours, `user_version` how many migrations it has been
 //! through. Both lie in the file's first page and change in the same commit as the tables.
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior};
 
 use crate::error::DbError;
 
@@ -11,12 +11,13 @@ use crate::error::DbError;
 const APPLICATION_ID: i64 = 0x6f67_6174;
 
 /// In order; a store of version n has been through the first n. Released ones are never edited.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_history_and_lease.sql"),
     include_str!("migrations/0003_quarantined.sql"),
     include_str!("migrations/0004_pauses.sql"),
     include_str!("migrations/0005_ledger.sql"),
+    include_str!("migrations/0006_legs.sql"),
 ];
 
 /// The version that this program writes and reads.
@@ -69,19 +70,32 @@ fn migrate_with(connection: &mut Connection, place: &str, migrations: &[&str]) -
     if version(connection, place)? >= migrations.len() as i64 {
         return Ok(());
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // A table that others refer to is made anew by one of them. This can't be switched within a transaction.
+    connection.execute_batch("PRAGMA foreign_keys = OFF").map_err(failed)?;
+    let migrated = migrate_unchecked(connection, migrations);
+    connection.execute_batch("PRAGMA foreign_keys = ON").map_err(failed)?;
+    migrated.map_err(failed)
+}
+
+/// All of it or nothing; what foreign keys would have said is asked before the commit.
+fn migrate_unchecked(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Again, under the lock: another process may have come first.
-    let present = version_under_lock(&transaction).map_err(failed)?;
+    let present = version_under_lock(&transaction)?;
     for (migration, number) in migrations.iter().zip(1_i64..) {
         if number > present {
-            transaction.execute_batch(migration).map_err(failed)?;
+            transaction.execute_batch(migration)?;
         }
     }
     let newest = (migrations.len() as i64).max(present);
-    transaction
-        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {newest};"))
-        .map_err(failed)?;
-    transaction.commit().map_err(failed)
+    transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {newest};"))?;
+    if let Some(table) =
+        transaction.query_row("PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0)).optional()?
+    {
+        let why = format!("rows of {table} refer to rows that are not there");
+        return Err(rusqlite::Error::ToSqlConversionFailure(why.into()));
+    }
+    transaction.commit()
 }
 
 fn version_under_lock(connection: &Connection) -> rusqlite::Result<i64> {
@@ -117,12 +131,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.db");
         file_of_version_1(&path);
-        let db = Db::open(&path).unwrap();
+        let mut db = Db::open(&path).unwrap();
         let leadership = db.leadership().unwrap();
         assert_eq!((leadership.epoch, leadership.holder), (Epoch(7), Some(Holder::new("a:0:1"))));
         assert_eq!((leadership.paused, leadership.pause_words), (None, 0));
-        let states: Vec<_> = db.signals().unwrap().iter().map(|s| (s.state, s.attempts.len())).collect();
-        assert_eq!(states, [(SignalState::Executed, 0), (SignalState::Executing, 1)]);
+        let states: Vec<_> = db.signals().unwrap().iter().map(|s| (s.state, s.legs, s.attempts.len())).collect();
+        assert_eq!(states, [(SignalState::Executed, 1, 0), (SignalState::Executing, 1, 1)]);
+        let connection = db.connection();
+        let check = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
+        assert_eq!(check("PRAGMA integrity_check").unwrap(), "ok");
+        assert!(check("PRAGMA foreign_key_check").is_err(), "no row says what is wrong");
+        assert_eq!(check("SELECT \"table\" FROM pragma_foreign_key_list('attempts')").unwrap(), "signals");
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(number("PRAGMA foreign_keys"), 1);
+        assert_eq!(
+            number("SELECT seq FROM sqlite_sequence WHERE name = 'signals'"),
+            2,
+            "no number is handed out twice"
+        );
         let history = db.history().unwrap();
         assert_eq!(history.len(), 1);
         assert_eq!((history[0].epoch, history[0].opened_at), (Epoch(7), Wall::from_millis(1000)));

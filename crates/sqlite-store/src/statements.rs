@@ -40,23 +40,23 @@ pub(crate) const OPEN_HISTORY: &str = "INSERT INTO leadership_history (epoch, ho
 pub(crate) const CLOSE_HISTORY: &str =
     "UPDATE leadership_history SET closed_at = ?2, reason = ?3 WHERE epoch = ?1 AND closed_at IS NULL";
 
-pub(crate) const READ_STATE: &str = "SELECT state FROM signals WHERE fingerprint = ?1";
+pub(crate) const READ_STATE: &str = "SELECT state, legs FROM signals WHERE fingerprint = ?1";
 
 pub(crate) const READ_STATE_AND_DIGEST: &str = "SELECT state, body_digest FROM signals WHERE fingerprint = ?1";
 
 pub(crate) const INSERT_SIGNAL: &str = "\
-INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw)
-VALUES (?1, ?2, 'received', ?3, ?4, ?5)";
+INSERT INTO signals (fingerprint, body_digest, state, received_at, expires_at, raw, legs)
+VALUES (?1, ?2, 'received', ?3, ?4, ?5, ?6)";
 
 pub(crate) const READ_SIGNAL: &str =
-    "SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE fingerprint = ?1";
+    "SELECT fingerprint, sequence, state, raw, expires_at, legs FROM signals WHERE fingerprint = ?1";
 
 /// The oldest of those in one state. The state stands in the text, because only so does `SQLite` see that the
 /// partial index `signals_owed` has them all.
 macro_rules! owed {
     ($state:literal) => {
         concat!(
-            "SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE state = '",
+            "SELECT fingerprint, sequence, state, raw, expires_at, legs FROM signals WHERE state = '",
             $state,
             "' ORDER BY sequence LIMIT ?1"
         )
@@ -67,9 +67,14 @@ pub(crate) const READ_RECEIVED: &str = owed!("received");
 pub(crate) const READ_EXECUTING: &str = owed!("executing");
 pub(crate) const READ_IN_DOUBT: &str = owed!("in_doubt");
 
-/// The newest, because whoever wrote the last ones may not have lived to tell; along `signals_quarantined`.
+/// The newest, because whoever wrote the last ones may not have lived to tell; along
+/// `signals_for_operators`.
 pub(crate) const READ_QUARANTINED: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at FROM signals WHERE state = 'quarantined'
+SELECT fingerprint, sequence, state, raw, expires_at, legs FROM signals WHERE state = 'quarantined'
+ORDER BY sequence DESC LIMIT ?1";
+
+pub(crate) const READ_PARTIAL: &str = "\
+SELECT fingerprint, sequence, state, raw, expires_at, legs FROM signals WHERE state = 'partial'
 ORDER BY sequence DESC LIMIT ?1";
 
 /// Whether a look brings anything at all; the common answer is no.
@@ -78,6 +83,7 @@ SELECT EXISTS (SELECT 1 FROM signals WHERE state = 'received')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'executing')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'in_doubt')
     OR EXISTS (SELECT 1 FROM signals WHERE state = 'quarantined')
+    OR EXISTS (SELECT 1 FROM signals WHERE state = 'partial')
     OR EXISTS (SELECT 1 FROM leadership WHERE id = 1 AND paused_since IS NOT NULL)";
 
 pub(crate) const READ_ATTEMPTS: &str = "\
@@ -94,6 +100,11 @@ pub(crate) const WRITE_OUTCOME: &str = "\
 UPDATE attempts SET outcome = ?5, outcome_detail = ?6, outcome_at = ?7
 WHERE fingerprint = ?1 AND leg = ?2 AND number = ?3 AND owner = ?4";
 
+/// One of several legs, found at the broker: by a leader's word, whoever's attempt it is.
+pub(crate) const WRITE_FOUND: &str = "\
+UPDATE attempts SET outcome = 'accepted', outcome_detail = ?4, outcome_at = ?5
+WHERE fingerprint = ?1 AND leg = ?2 AND number = ?3";
+
 pub(crate) const WRITE_STATE: &str = "UPDATE signals SET state = ?2 WHERE fingerprint = ?1";
 
 pub(crate) const CONCLUDE: &str = "\
@@ -106,10 +117,11 @@ INSERT INTO conclusions (fingerprint, epoch, holder, verdict, detail, at) VALUES
 
 pub(crate) const RESOLVE: &str = "\
 UPDATE signals SET state = ?2
-WHERE fingerprint = ?1 AND state = 'quarantined'
+WHERE fingerprint = ?1 AND (state = 'quarantined' OR (state = 'partial' AND ?4))
     AND (SELECT count(*) FROM attempts WHERE fingerprint = ?1) = ?3";
 
-pub(crate) const ANSWER_FOR: &str = "UPDATE attempts SET answered_for = 1 WHERE fingerprint = ?1";
+pub(crate) const ANSWER_FOR: &str = "\
+UPDATE attempts SET answered_for = 1 WHERE fingerprint = ?1 AND outcome IS NOT 'accepted'";
 
 pub(crate) const RECORD_RESOLUTION: &str =
     "INSERT INTO resolutions (fingerprint, resolution, attempts, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -127,7 +139,7 @@ pub(crate) const DELETE_LEASE: &str = "DELETE FROM lease WHERE id = 1";
 macro_rules! newest {
     ($state:literal) => {
         concat!(
-            "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = '",
+            "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE state = '",
             $state,
             "' AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2"
         )
@@ -140,14 +152,15 @@ pub(crate) const NEWEST_IN_DOUBT: &str = newest!("in_doubt");
 pub(crate) const NEWEST_EXECUTED: &str = newest!("executed");
 pub(crate) const NEWEST_FAILED: &str = newest!("failed");
 pub(crate) const NEWEST_EXPIRED: &str = newest!("expired");
+pub(crate) const NEWEST_PARTIAL: &str = newest!("partial");
 pub(crate) const NEWEST_QUARANTINED: &str = newest!("quarantined");
 
 pub(crate) const NEWEST_OF_ALL: &str = "\
-SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE sequence < ?1
+SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE sequence < ?1
 ORDER BY sequence DESC LIMIT ?2";
 
 pub(crate) const READ_ENTRY: &str =
-    "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE fingerprint = ?1";
+    "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE fingerprint = ?1";
 
 /// How many are in one state, and when the first of them that arrived was stored.
 macro_rules! tally {
@@ -167,6 +180,7 @@ pub(crate) const TALLY_EXECUTING: &str = tally!("executing");
 pub(crate) const TALLY_IN_DOUBT: &str = tally!("in_doubt");
 pub(crate) const TALLY_FAILED: &str = tally!("failed");
 pub(crate) const TALLY_EXPIRED: &str = tally!("expired");
+pub(crate) const TALLY_PARTIAL: &str = tally!("partial");
 pub(crate) const TALLY_QUARANTINED: &str = tally!("quarantined");
 
 /// How many signals there are: numbers start at 1 and none is left out, because no signal is ever deleted and an
@@ -196,7 +210,7 @@ mod tests {
     use super::*;
     use crate::Db;
 
-    const HOT: [&str; 35] = [
+    const HOT: [&str; 37] = [
         BEGIN,
         BEGIN_WRITE,
         COMMIT,
@@ -219,10 +233,12 @@ mod tests {
         READ_EXECUTING,
         READ_IN_DOUBT,
         READ_QUARANTINED,
+        READ_PARTIAL,
         READ_WHETHER_OWED,
         READ_ATTEMPTS,
         CLAIM,
         WRITE_OUTCOME,
+        WRITE_FOUND,
         WRITE_STATE,
         CONCLUDE,
         RECORD_CONCLUSION,
@@ -235,13 +251,14 @@ mod tests {
     ];
 
     /// What people read.
-    const LEDGER: [&str; 21] = [
+    const LEDGER: [&str; 23] = [
         NEWEST_RECEIVED,
         NEWEST_EXECUTING,
         NEWEST_IN_DOUBT,
         NEWEST_EXECUTED,
         NEWEST_FAILED,
         NEWEST_EXPIRED,
+        NEWEST_PARTIAL,
         NEWEST_QUARANTINED,
         NEWEST_OF_ALL,
         READ_ENTRY,
@@ -250,6 +267,7 @@ mod tests {
         TALLY_IN_DOUBT,
         TALLY_FAILED,
         TALLY_EXPIRED,
+        TALLY_PARTIAL,
         TALLY_QUARANTINED,
         COUNT_SIGNALS,
         OLDEST_EXECUTED,

@@ -5,8 +5,8 @@
 mod kit;
 
 use kit::{
-    AT, accepted, after, claim_for, conclude, every_row, execute, fingerprint, holder, insert, is_fenced, nth,
-    open_epoch, outcome, recover, resolve, signal, unknown,
+    AT, accepted, after, claim_for, conclude, every_row, execute, fingerprint, holder, insert, insert_legs, is_fenced,
+    nth, open_epoch, outcome, recover, resolve, signal, unknown,
 };
 use oncegate_protocol::call::{Purpose, Resolution, Verdict};
 use oncegate_protocol::{
@@ -177,7 +177,7 @@ fn a_repeat_is_told_where_the_signal_stands_and_whether_the_body_differs() {
 
 #[test]
 fn each_verdict_needs_its_state_and_the_leadership() {
-    let found = || Verdict::Found(BrokerOrderId::new("b1"));
+    let found = || Verdict::Found { leg: Leg(0), id: BrokerOrderId::new("b1") };
     let received = [insert(1), open_epoch(0, "a")];
     assert_eq!(then(&received, &conclude(1, 1, "a", found())), state(SignalState::Received));
     assert_eq!(then(&received, &conclude(1, 1, "a", Verdict::Expire)), state(SignalState::Expired));
@@ -294,14 +294,22 @@ fn the_newest_quarantines_are_owed_a_telling_until_they_are_resolved() {
 
 #[test]
 fn an_order_keeps_its_client_order_id_and_shares_it_with_none() {
-    let mut db = after(&[insert(1), insert(2), open_epoch(0, "a"), execute(1, 1, "a"), outcome(1, 1, "a", unknown())]);
+    let mut db = after(&[
+        insert_legs(3, 2),
+        insert(1),
+        insert(2),
+        open_epoch(0, "a"),
+        execute(1, 1, "a"),
+        outcome(1, 1, "a", unknown()),
+        execute(3, 1, "a"),
+        outcome(3, 1, "a", accepted()),
+    ]);
     let mut renamed = claim_for(1, 1, "a", Purpose::Recover);
     renamed.client_order_id = ClientOrderId::new("after-a-change-of-the-key-format");
     let mut taken = claim_for(2, 1, "a", Purpose::Execute);
     taken.client_order_id = claim_for(1, 1, "a", Purpose::Execute).client_order_id;
-    let mut other_leg = claim_for(1, 1, "a", Purpose::Recover);
+    let mut other_leg = claim_for(3, 1, "a", Purpose::Execute);
     other_leg.leg = Leg(1);
-    other_leg.number = 1;
     let rows = every_row(&mut db);
     for (claim, why) in
         [(renamed, "under another client order id"), (taken, "another signal"), (other_leg, "another signal")]

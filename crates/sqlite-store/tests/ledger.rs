@@ -4,7 +4,10 @@
 
 mod kit;
 
-use kit::{accepted, conclude, execute, fingerprint, holder, insert, open_epoch, outcome, resolve, unknown};
+use kit::{
+    accepted, claim_leg, conclude, execute, fingerprint, holder, insert, insert_legs, leg_outcome, open_epoch, outcome,
+    resolve, unknown,
+};
 use oncegate_coordinator::Ledger as _;
 use oncegate_coordinator::ledger::Wanted;
 use oncegate_protocol::call::{Resolution, Verdict};
@@ -33,6 +36,11 @@ fn filled() -> (TempDir, SqliteLedger, Db) {
                 conclude(n, 1, "a", Verdict::Quarantine("nobody can tell".into())),
             ]),
             _ => {}
+        }
+        if n % 16 == 7 {
+            all.push(insert_legs(100 + n, 2));
+            all.extend([claim_leg(100 + n, 0, 1, 1, "a"), leg_outcome(100 + n, 0, 1, "a", accepted())]);
+            all.push(conclude(100 + n, 1, "a", Verdict::Expire));
         }
         if n % 8 == 6 {
             all.push(resolve(n, 1, Resolution::NotExecuted));
@@ -128,13 +136,13 @@ fn history_is_newest_first_and_limited() {
 fn readers_and_writers_do_not_wait_for_each_other() {
     let (folder, ledger, mut db) = filled();
     db.connection().execute_batch("BEGIN IMMEDIATE; UPDATE leadership SET heartbeat_at = 5").unwrap();
-    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 40);
+    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 43);
     db.connection().execute_batch("COMMIT").unwrap();
 
     let reader = Connection::open(folder.path().join("ledger.db")).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM signals").unwrap();
     db.apply(&insert(50)).unwrap();
-    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 41);
+    assert_eq!(run(ledger.signals(wanted(&[], None, 99))).unwrap().len(), 44);
 }
 
 #[test]

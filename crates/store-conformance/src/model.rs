@@ -82,6 +82,7 @@ impl Model {
                     state: SignalState::Received,
                     raw: signal.raw.clone(),
                     expires_at: signal.expires_at,
+                    legs: signal.legs,
                     attempts: vec![],
                 };
                 self.signals.push(Kept { record, digest: signal.body_digest });
@@ -127,8 +128,10 @@ impl Model {
                 let mut pending = oldest(&[SignalState::Received]);
                 pending.extend(oldest(&[SignalState::Executing, SignalState::InDoubt]));
                 let newest = self.signals.iter().rev().map(|kept| kept.record.clone());
-                let quarantined = newest.filter(|record| record.state == SignalState::Quarantined);
-                pending.extend(quarantined.take(*limit as usize));
+                for waiting in [SignalState::Quarantined, SignalState::Partial] {
+                    let newest = newest.clone().filter(|record| record.state == waiting);
+                    pending.extend(newest.take(*limit as usize));
+                }
                 pending.sort_by_key(|record| record.sequence);
                 StoreReply::Pending { records: pending, paused: self.leadership.paused.clone() }
             }
@@ -143,7 +146,7 @@ impl Model {
                         && outcome_may_become(attempt.outcome.as_ref(), outcome)
                     {
                         attempt.outcome = Some(outcome.clone());
-                        kept.record.state = state_after(kept.record.state, &kept.record.attempts.clone());
+                        kept.record.state = state_after(kept.record.state, kept.record.legs, &kept.record.attempts);
                         break;
                     }
                 }
@@ -154,13 +157,31 @@ impl Model {
                     return StoreReply::Fenced(self.leadership.clone());
                 }
                 let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
-                kept.record.state = match (verdict, kept.record.state) {
-                    (Verdict::Found(_), SignalState::InDoubt) => SignalState::Executed,
+                let record = &mut kept.record;
+                record.state = match (verdict, record.state) {
+                    (Verdict::Found { leg, .. }, SignalState::InDoubt) if record.legs == 1 && leg.0 == 0 => {
+                        SignalState::Executed
+                    }
+                    (Verdict::Found { leg, id }, SignalState::InDoubt) if record.legs > 1 => {
+                        if !accepted(&record.attempts, *leg)
+                            && let Some(newest) = record.attempts.iter_mut().rfind(|attempt| {
+                                let open =
+                                    matches!(attempt.outcome, None | Some(Outcome::Unknown(_) | Outcome::Rejected(_)));
+                                attempt.leg == *leg && open
+                            })
+                        {
+                            newest.outcome = Some(Outcome::Accepted(id.clone()));
+                        }
+                        state_after(SignalState::InDoubt, record.legs, &record.attempts)
+                    }
                     (Verdict::Quarantine(_), SignalState::InDoubt) => SignalState::Quarantined,
                     (Verdict::Expire, SignalState::Received) => SignalState::Expired,
+                    (Verdict::Expire, SignalState::Executing | SignalState::InDoubt) if due(record).is_some() => {
+                        SignalState::Partial
+                    }
                     (_, other) => other,
                 };
-                StoreReply::State(Some(kept.record.state))
+                StoreReply::State(Some(record.state))
             }
             StoreCall::SetPause { paused, seen, reason, at } => {
                 if self.words.len() as u64 == *seen {
@@ -174,12 +195,19 @@ impl Model {
             StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(kept) = self.kept(fingerprint) else { return StoreReply::State(None) };
                 let seen = kept.record.attempts.len() == *attempts as usize;
-                if kept.record.state == SignalState::Quarantined && seen {
-                    kept.record.state = resolution.state();
-                    for attempt in &mut kept.record.attempts {
-                        attempt.answered_for = *resolution == Resolution::Resend;
+                let begun = accepted(&kept.record.attempts, Leg(0));
+                kept.record.state = match (kept.record.state, resolution) {
+                    (other, _) if !seen => other,
+                    (SignalState::Quarantined | SignalState::Partial, Resolution::Executed) => SignalState::Executed,
+                    (SignalState::Quarantined | SignalState::Partial, Resolution::NotExecuted) => SignalState::Failed,
+                    (SignalState::Quarantined, Resolution::Resend) => {
+                        for attempt in &mut kept.record.attempts {
+                            attempt.answered_for = !matches!(attempt.outcome, Some(Outcome::Accepted(_)));
+                        }
+                        if begun { SignalState::InDoubt } else { SignalState::Received }
                     }
-                }
+                    (other, _) => other,
+                };
                 StoreReply::State(Some(kept.record.state))
             }
         }
@@ -191,18 +219,22 @@ impl Model {
         }
         let leadership = self.leadership.clone();
         let Some(kept) = self.kept(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
-        let needed = match claim.purpose {
-            Purpose::Execute => SignalState::Received,
-            Purpose::Recover => SignalState::InDoubt,
+        let record = &kept.record;
+        let at_leg = || record.attempts.iter().filter(|attempt| attempt.leg == claim.leg);
+        let in_doubt = |a: &Attempt| matches!(a.outcome, None | Some(Outcome::Unknown(_))) && !a.answered_for;
+        let fits = match (claim.purpose, claim.leg, record.state) {
+            (Purpose::Execute, Leg(0), state) => state == SignalState::Received,
+            (Purpose::Execute, leg, SignalState::Executing | SignalState::InDoubt) => due(record) == Some(leg),
+            (Purpose::Recover, leg, SignalState::InDoubt) => at_leg().any(in_doubt) && !accepted(&record.attempts, leg),
+            (Purpose::Execute | Purpose::Recover, ..) => false,
         };
-        let attempts = &mut kept.record.attempts;
-        let number = 1 + attempts.iter().filter(|attempt| attempt.leg == claim.leg).count();
-        if kept.record.state != needed || claim.number as usize != number {
-            return StoreReply::NotClaimed(Some(kept.record.clone()));
+        if claim.leg.0 >= record.legs || !fits || claim.number as usize != 1 + at_leg().count() {
+            return StoreReply::NotClaimed(Some(record.clone()));
         }
-        if claim.purpose == Purpose::Execute && leadership.paused.is_some() {
+        if claim.purpose == Purpose::Execute && claim.leg == Leg(0) && leadership.paused.is_some() {
             return StoreReply::Paused(leadership);
         }
+        let attempts = &mut kept.record.attempts;
         attempts.push(Attempt {
             leg: claim.leg,
             number: claim.number,
@@ -218,6 +250,22 @@ impl Model {
         }
         StoreReply::Claimed { number: claim.number }
     }
+}
+
+fn accepted(attempts: &[Attempt], leg: Leg) -> bool {
+    attempts.iter().any(|attempt| attempt.leg == leg && matches!(attempt.outcome, Some(Outcome::Accepted(_))))
+}
+
+/// The leg after those that were accepted, if it is not the first and nothing was sent of it.
+fn due(record: &SignalRecord) -> Option<Leg> {
+    let next = (1..record.legs).map(Leg).find(|leg| !accepted(&record.attempts, *leg))?;
+    let unsent = |a: &Attempt| match &a.outcome {
+        Some(Outcome::NotSent(_)) => true,
+        Some(Outcome::Accepted(_)) => false,
+        None | Some(Outcome::Rejected(_) | Outcome::Unknown(_)) => a.answered_for,
+    };
+    let unsent = record.attempts.iter().filter(|attempt| attempt.leg == next).all(unsent);
+    (accepted(&record.attempts, Leg(next.0 - 1)) && unsent).then_some(next)
 }
 
 /// Numbers from which a call is made that often, but not always, fits where the store is.
@@ -255,10 +303,10 @@ pub fn call(draw: Draw, model: &Model) -> StoreCall {
         _ => leadership.epoch,
     };
     let fingerprint = fingerprint(u64::from(draw.which));
-    let leg = Leg(u16::from(draw.what == 7));
     let at = Wall::from_millis(i64::from(draw.at));
-    let attempts = model.signals.iter().find(|kept| kept.record.fingerprint == fingerprint);
-    let attempts = attempts.map_or(&[][..], |kept| &kept.record.attempts);
+    let kept = model.signals.iter().find(|kept| kept.record.fingerprint == fingerprint);
+    let attempts = kept.map_or(&[][..], |kept| &kept.record.attempts);
+    let leg = Leg(kept.map_or(0, |kept| kept.record.current_leg().0) + u16::from(draw.what == 7));
     let seen = |all: usize| match draw.stale {
         2 => u32::try_from(all).unwrap().saturating_sub(1),
         3 => u32::try_from(all).unwrap() + 1,
@@ -267,6 +315,7 @@ pub fn call(draw: Draw, model: &Model) -> StoreCall {
     match draw.kind {
         0..=2 => {
             let mut signal = signal(u64::from(draw.which));
+            signal.legs = if draw.which == 0 { 1 } else { 2 };
             if draw.what == 0 {
                 signal.body_digest = Fingerprint::of_bytes(b"another body");
             }
@@ -315,7 +364,7 @@ pub fn call(draw: Draw, model: &Model) -> StoreCall {
             epoch,
             holder,
             verdict: match draw.what % 4 {
-                0 => Verdict::Found(BrokerOrderId::new("b")),
+                0 => Verdict::Found { leg, id: BrokerOrderId::new("b") },
                 1 => Verdict::Expire,
                 _ => Verdict::Quarantine("blind".into()),
             },

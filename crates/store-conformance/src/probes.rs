@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, SignalStore};
-use oncegate_protocol::call::{Purpose, Resolution, Verdict};
+use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::{
     BrokerOrderId, Epoch, Holder, KeyFormat, Leg, Outcome, Pause, Signal, SignalState, StoreCall, StoreReply, Wall,
 };
@@ -25,6 +25,8 @@ pub const PROBES: &[(&str, Probe)] = &[
     ("verdicts and resolutions need their states", |s| Box::pin(verdicts(s))),
     ("what is owed comes bounded and in order of arrival", |s| Box::pin(pending(s))),
     ("what operators stopped is not begun, whoever leads and whatever lands late", |s| Box::pin(pauses(s))),
+    ("legs are claimed one after another, whoever leads, and none after one that was refused", |s| Box::pin(legs(s))),
+    ("a leg that is found goes on; what ends between two legs is partial, an operator's", |s| Box::pin(partial(s))),
     ("any words are kept, whatever is in them", |s| Box::pin(any_words(s))),
 ];
 
@@ -150,7 +152,7 @@ async fn verdicts(store: &dyn SignalStore) {
     ask_all(store, [outcome(1, 2, "b", Outcome::NotSent("gate closed".into()))]).await;
     assert_eq!(ask(store, nth(3, 1, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 3 });
     ask_all(store, [outcome(1, 3, "b", Outcome::Unknown("timeout".into()))]).await;
-    let found = Verdict::Found(BrokerOrderId::new("b1"));
+    let found = Verdict::Found { leg: Leg(0), id: BrokerOrderId::new("b1") };
     assert_eq!(ask(store, conclude(1, 2, "b", found)).await, state(SignalState::Executed));
 }
 
@@ -211,6 +213,103 @@ async fn pauses(store: &dyn SignalStore) {
     let StoreReply::Leadership(row) = ask(store, word(false, 2)).await else { panic!() };
     assert_eq!((row.paused, row.pause_words), (None, 3));
     assert_eq!(ask(store, claim(2, 2, "b", Purpose::Execute)).await, StoreReply::Claimed { number: 1 });
+}
+
+async fn legs(store: &dyn SignalStore) {
+    let unclaimed = |reply: StoreReply| matches!(reply, StoreReply::NotClaimed(Some(_)));
+    ask_all(store, [insert_legs(1, 3), insert_legs(2, 2), insert(3), open_epoch(0, "a")]).await;
+    assert!(unclaimed(ask(store, claim_leg(1, 1, 1, 1, "a")).await), "its first leg comes first");
+    assert!(unclaimed(ask(store, claim_leg(3, 1, 1, 1, "a")).await), "it has one leg");
+    ask_all(store, [claim_leg(1, 0, 1, 1, "a")]).await;
+    assert!(unclaimed(ask(store, claim_leg(1, 1, 1, 1, "a")).await), "the first is open");
+    assert_eq!(ask(store, leg_outcome(1, 0, 1, "a", unknown())).await, state(SignalState::InDoubt));
+    assert!(unclaimed(ask(store, claim_leg(1, 1, 1, 1, "a")).await), "the first is in doubt");
+    assert_eq!(ask(store, leg_outcome(1, 0, 1, "a", accepted())).await, state(SignalState::InDoubt), "not all of it");
+
+    // New orders are stopped; this is none.
+    ask_all(store, [StoreCall::SetPause { paused: true, seen: 0, reason: "halt".into(), at: AT }]).await;
+    assert!(unclaimed(ask(store, claim_leg(1, 0, 2, 1, "a")).await), "a leg that was accepted is never claimed again");
+    assert!(unclaimed(ask(store, claim_leg(1, 2, 1, 1, "a")).await), "none is left out");
+    assert_eq!(ask(store, claim_leg(1, 1, 1, 1, "a")).await, StoreReply::Claimed { number: 1 });
+    assert!(unclaimed(ask(store, claim_leg(1, 1, 1, 1, "a")).await), "a copy");
+    let not_sent = Outcome::NotSent("gate closed".into());
+    assert_eq!(ask(store, leg_outcome(1, 1, 1, "a", not_sent)).await, state(SignalState::Executing), "it is begun");
+
+    // Another leader finds it between its legs, and goes on there.
+    ask_all(store, [open_epoch(1, "b")]).await;
+    let StoreReply::Pending { records, .. } = ask(store, StoreCall::ReadPending { limit: 9 }).await else { panic!() };
+    assert_eq!((records[0].state, records[0].legs, records[0].attempts.len()), (SignalState::InDoubt, 3, 2));
+    assert!(records[0].is_between_legs());
+    let recovery = StoreCall::Claim(Claim { number: 2, ..leg_claim(1, 1, 2, "b", Purpose::Recover) });
+    assert!(unclaimed(ask(store, recovery).await), "nothing of it is in doubt");
+    assert!(matches!(ask(store, claim_leg(1, 1, 2, 1, "a")).await, StoreReply::Fenced(_)));
+    assert_eq!(ask(store, claim_leg(1, 1, 2, 2, "b")).await, StoreReply::Claimed { number: 2 });
+    assert_eq!(ask(store, leg_outcome(1, 1, 2, "b", accepted())).await, state(SignalState::Executing));
+    assert_eq!(ask(store, claim_leg(1, 2, 1, 2, "b")).await, StoreReply::Claimed { number: 1 });
+    assert_eq!(ask(store, leg_outcome(1, 2, 1, "b", accepted())).await, state(SignalState::Executed), "all of it");
+
+    // Refused at once, it fails; refused later, it is partial. Nothing more is sent of either.
+    ask_all(store, [StoreCall::SetPause { paused: false, seen: 1, reason: "on".into(), at: AT }]).await;
+    let refused = || Outcome::Rejected("no margin".into());
+    ask_all(store, [insert_legs(4, 2), claim_leg(2, 0, 1, 2, "b"), claim_leg(4, 0, 1, 2, "b")]).await;
+    assert_eq!(ask(store, leg_outcome(4, 0, 1, "b", refused())).await, state(SignalState::Failed));
+    ask_all(store, [leg_outcome(2, 0, 1, "b", accepted()), claim_leg(2, 1, 1, 2, "b")]).await;
+    assert_eq!(ask(store, leg_outcome(2, 1, 1, "b", refused())).await, state(SignalState::Partial));
+    for late in [claim_leg(2, 1, 2, 2, "b"), claim_leg(4, 1, 1, 2, "b"), claim_leg(4, 0, 2, 2, "b")] {
+        assert!(unclaimed(ask(store, late).await), "after a refusal");
+    }
+    // The truth overrules: what was refused, then found working.
+    assert_eq!(ask(store, leg_outcome(4, 0, 1, "b", accepted())).await, state(SignalState::Partial));
+    assert_eq!(ask(store, leg_outcome(2, 1, 1, "b", accepted())).await, state(SignalState::Executed));
+}
+
+async fn partial(store: &dyn SignalStore) {
+    ask_all(store, (1..=4).map(|n| insert_legs(n, 2))).await;
+    ask_all(store, [open_epoch(0, "a")]).await;
+    ask_all(store, (1..=4).map(|n| claim_leg(n, 0, 1, 1, "a"))).await;
+    ask_all(store, [open_epoch(1, "b")]).await;
+
+    // Found by a later leader: that leg is accepted, and the next is due.
+    let found = |n, leg| conclude(n, 2, "b", Verdict::Found { leg: Leg(leg), id: BrokerOrderId::new("b7") });
+    assert_eq!(ask(store, found(1, 1)).await, state(SignalState::InDoubt), "nothing was sent of that leg");
+    assert_eq!(ask(store, found(1, 0)).await, state(SignalState::InDoubt));
+    let StoreReply::Signal(Some(record)) = ask(store, StoreCall::ReadSignal { fingerprint: fingerprint(1) }).await
+    else {
+        panic!("it is gone");
+    };
+    assert_eq!(record.attempts[0].outcome, Some(Outcome::Accepted(BrokerOrderId::new("b7"))));
+    assert!(record.is_between_legs());
+    assert_eq!(ask(store, leg_outcome(1, 0, 1, "a", unknown())).await, state(SignalState::InDoubt), "it is known");
+    assert_eq!(ask(store, found(1, 0)).await, state(SignalState::InDoubt), "a repeat changes nothing");
+
+    // Its deadline passes there: partial, told of to every leader, and an operator's.
+    assert_eq!(ask(store, conclude(2, 2, "b", Verdict::Expire)).await, state(SignalState::InDoubt), "it is in doubt");
+    assert_eq!(ask(store, conclude(1, 2, "b", Verdict::Expire)).await, state(SignalState::Partial));
+    let StoreReply::Pending { records, .. } = ask(store, StoreCall::ReadPending { limit: 9 }).await else { panic!() };
+    assert_eq!(records[0].state, SignalState::Partial);
+    assert!(matches!(ask(store, claim_leg(1, 1, 1, 2, "b")).await, StoreReply::NotClaimed(Some(_))));
+    assert_eq!(ask(store, resolve(1, 1, Resolution::Resend)).await, state(SignalState::Partial), "never sent again");
+    assert_eq!(ask(store, resolve(1, 2, Resolution::Executed)).await, state(SignalState::Partial), "it saw another");
+    assert_eq!(ask(store, resolve(1, 1, Resolution::Executed)).await, state(SignalState::Executed), "by hand");
+
+    // A later leg is quarantined; sent again by an operator's word, that leg alone is.
+    ask_all(store, [found(2, 0), claim_leg(2, 1, 1, 2, "b"), leg_outcome(2, 1, 1, "b", unknown())]).await;
+    let quarantine = || Verdict::Quarantine("blind".into());
+    assert_eq!(ask(store, conclude(2, 2, "b", quarantine())).await, state(SignalState::Quarantined));
+    assert_eq!(ask(store, resolve(2, 2, Resolution::Resend)).await, state(SignalState::InDoubt));
+    assert!(matches!(ask(store, claim_leg(2, 0, 2, 2, "b")).await, StoreReply::NotClaimed(Some(_))));
+    assert_eq!(ask(store, claim_leg(2, 1, 2, 2, "b")).await, StoreReply::Claimed { number: 2 });
+    assert_eq!(ask(store, leg_outcome(2, 1, 2, "b", accepted())).await, state(SignalState::Executed));
+
+    // Given up by a human, then found working after all.
+    ask_all(store, [conclude(3, 2, "b", quarantine()), resolve(3, 1, Resolution::NotExecuted)]).await;
+    assert_eq!(ask(store, leg_outcome(3, 0, 1, "a", accepted())).await, state(SignalState::Partial));
+    assert_eq!(ask(store, resolve(3, 1, Resolution::NotExecuted)).await, state(SignalState::Failed), "unwound by hand");
+    // To be sent again, then found working after all: the next leg follows.
+    ask_all(store, [conclude(4, 2, "b", quarantine()), resolve(4, 1, Resolution::Resend)]).await;
+    assert_eq!(ask(store, leg_outcome(4, 0, 1, "a", accepted())).await, state(SignalState::InDoubt));
+    assert!(matches!(ask(store, claim_leg(4, 0, 2, 2, "b")).await, StoreReply::NotClaimed(Some(_))));
+    assert_eq!(ask(store, claim_leg(4, 1, 1, 2, "b")).await, StoreReply::Claimed { number: 1 });
 }
 
 /// A broker's reason is told as it came, up to what text can hold: nothing in it keeps an outcome from being recorded.

@@ -25,6 +25,7 @@ pub fn signal(n: u64) -> Signal {
         body_digest: fingerprint(n),
         raw: format!("{{\"n\":{n}}}").into_bytes(),
         expires_at: n.is_multiple_of(2).then_some(Wall::from_millis(9_000)),
+        legs: 1,
     }
 }
 
@@ -68,6 +69,28 @@ pub fn recover(n: u64, epoch: u64, name: &str) -> StoreCall {
 /// Any attempt.
 pub fn nth(number: u32, n: u64, epoch: u64, name: &str, purpose: Purpose) -> StoreCall {
     StoreCall::Claim(Claim { number, ..claim_for(n, epoch, name, purpose) })
+}
+
+/// Signal `n`, of so many legs, arrives.
+pub fn insert_legs(n: u64, legs: u16) -> StoreCall {
+    StoreCall::Insert { signal: Signal { legs, ..signal(n) }, at: AT }
+}
+
+/// The first attempt at one leg of signal `n`.
+pub fn leg_claim(n: u64, leg: u16, epoch: u64, name: &str, purpose: Purpose) -> Claim {
+    let client_order_id = fingerprint(n).client_order_id(Leg(leg), &KeyFormat::default());
+    Claim { leg: Leg(leg), client_order_id, ..claim_for(n, epoch, name, purpose) }
+}
+
+/// Attempt `number` at one leg of signal `n`, of which nothing was sent.
+pub fn claim_leg(n: u64, leg: u16, number: u32, epoch: u64, name: &str) -> StoreCall {
+    StoreCall::Claim(Claim { number, ..leg_claim(n, leg, epoch, name, Purpose::Execute) })
+}
+
+/// How attempt `number` at one leg of signal `n` ended.
+pub fn leg_outcome(n: u64, leg: u16, number: u32, name: &str, outcome: Outcome) -> StoreCall {
+    let owner = holder(name);
+    StoreCall::RecordOutcome { fingerprint: fingerprint(n), leg: Leg(leg), number, owner, outcome, at: AT }
 }
 
 /// How attempt `number` at signal `n` ended.

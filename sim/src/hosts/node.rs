@@ -462,7 +462,7 @@ impl Broker for BrokerLink {
             if let Some(by) = fate.repeated {
                 self.nemesis.repeat_order(&order, by);
             }
-            let fingerprint = order.fingerprint;
+            let (fingerprint, leg) = (order.fingerprint, order.leg);
             let outcome = self.inner.place(order).await;
             self.nemesis.reach(Point::OrderAnswered, at);
             self.nemesis.reach(Point::After(CallName::Place), at);
@@ -474,7 +474,7 @@ impl Broker for BrokerLink {
             }
             self.world.judge().placed(self.world.now(), &self.life, fingerprint, &outcome);
             if matches!(outcome, Outcome::Accepted(_)) {
-                self.world.judge().truth.accepted(fingerprint, Arc::clone(&self.life));
+                self.world.judge().truth.accepted(fingerprint, leg, Arc::clone(&self.life));
             }
             outcome
         })

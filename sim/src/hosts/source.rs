@@ -40,6 +40,8 @@ pub struct Sent {
     pub fingerprint: Option<Fingerprint>,
     /// It has a deadline.
     pub expires: bool,
+    /// How many orders it asks for.
+    pub legs: u16,
     /// When a node first answered 2xx.
     pub acknowledged: Option<Duration>,
     /// A node has refused it for good.
@@ -57,6 +59,7 @@ impl Ledger {
         let each = scenario.signals.iter().flat_map(|spec| spec.ids().into_iter().map(move |id| (spec, id)));
         let sent = each.map(|(spec, id)| {
             let read = Signal::read(&body(spec, &id, &spec.to[0]), &rule);
+            let legs = read.as_ref().map_or(0, |signal| signal.legs);
             let fingerprint = read.ok().map(|signal| signal.fingerprint);
             assert_eq!(fingerprint.is_none(), spec.form.is_refused(), "sources write what their scenario says");
             let sent = Sent {
@@ -64,6 +67,7 @@ impl Ledger {
                 spec: spec.id.clone(),
                 fingerprint,
                 expires: spec.good_for.is_some(),
+                legs,
                 acknowledged: None,
                 refused: false,
             };
@@ -105,6 +109,17 @@ fn body(signal: &SignalSpec, id: &str, to: &str) -> Vec<u8> {
     if let Some(good_for) = signal.good_for {
         let expires_at = WALL_ORIGIN_MS + signal.at.as_millis() + good_for.as_millis();
         body["expires_at_ms"] = expires_at.into();
+    }
+    if signal.legs > 1 {
+        // The orders of its legs are whole, deadline included: they are all that the broker gets.
+        let order = |leg: u32| {
+            let mut order = body.clone();
+            order["instrument"] = format!("NIFTY26NOV{}CE", 25_000 + 100 * leg).into();
+            order["side"] = if leg.is_multiple_of(2) { "BUY" } else { "SELL" }.into();
+            order
+        };
+        let legs: Vec<_> = (0..signal.legs).map(order).collect();
+        body["legs"] = legs.into();
     }
     if signal.form == Form::Addressed {
         body["sent_to"] = to.into();

@@ -338,7 +338,9 @@ impl StoreHost {
                     judge.truth.given_up(*fingerprint, at, head_start);
                 }
             }
-            (StoreCall::Resolve { resolution, .. }, StoreReply::State(state)) if *state == Some(resolution.state()) => {
+            (StoreCall::Resolve { resolution, .. }, StoreReply::State(state))
+                if *state == Some(resolution.state(false)) =>
+            {
                 world.judge().sightings.saw(Sighting::Resolved);
                 self.change();
             }

@@ -44,7 +44,7 @@ pub struct Row {
 }
 
 /// Every planted bug.
-pub const CATALOGUE: [Row; 47] = [
+pub const CATALOGUE: [Row; 48] = [
     Row {
         mutant: Mutant::CheckThenAct,
         name: "check-then-act",
@@ -420,5 +420,13 @@ pub const CATALOGUE: [Row; 47] = [
         place: Place::Store,
         against: &[claims::NAME],
         bug: &store::claims::ClaimWithoutPause,
+    },
+    Row {
+        mutant: Mutant::ResendAllLegs,
+        name: "resend-all-legs",
+        story: "A leg that was not accepted has all legs of its signal placed once more, as new orders.",
+        place: Place::Broker,
+        against: &[at_most_once::NAME],
+        bug: &broker::legs::AllLegsAgain,
     },
 ];

@@ -127,6 +127,8 @@ pub enum Mutant {
     FailsFast,
     /// The claim does not ask whether operators have stopped new orders: only leaders do, when they look.
     ClaimWithoutPause,
+    /// A leg that was not accepted at once has all legs of its signal placed once more, as new orders.
+    ResendAllLegs,
 }
 
 /// A bug: whatever it does not say is as in production.

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncegate_protocol::SignalState;
 use oncegate_protocol::call::Resolution;
+use oncegate_protocol::{Leg, SignalState};
 use tokio::sync::Notify;
 
 use super::Nemesis;
@@ -112,7 +112,12 @@ impl Nemesis {
             if record.state != SignalState::Quarantined {
                 continue;
             }
-            let placed = book.iter().any(|booked| booked.fingerprint == record.fingerprint);
+            let has = |leg| book.iter().any(|booked| (booked.fingerprint, booked.leg) == (record.fingerprint, leg));
+            let placed = (0..record.legs).map(Leg).all(has);
+            if !placed && has(record.current_leg()) {
+                // Half of it: that is unwound or completed by hand, and not today.
+                continue;
+            }
             let settled = sent
                 .get(&record.fingerprint)
                 .is_none_or(|sent| self.world.now() > *sent + LONGEST_FLIGHT + OPERATOR_WAITS);

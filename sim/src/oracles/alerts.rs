@@ -2,7 +2,7 @@
 //! of each process with what its ports told it, with the store's commits and with the world.
 //!
 //! Due:
-//! - a process that the store tells that a signal failed, expired or is quarantined says so, at once;
+//! - a process that the store tells that a signal failed, expired, is partial or quarantined says so, at once;
 //! - a process that the store tells that its epoch is open says that it leads, at once, or that it gave up;
 //! - nobody acts as a leader, or vacates, unannounced;
 //! - a deposed leader that lives says so within the longest of its deadlines;
@@ -87,13 +87,14 @@ fn process(life: &Life) -> Process {
 
 /// Whether a signal that ends so is anybody's business: what was executed is the course of things.
 fn alarms(state: SignalState) -> bool {
-    matches!(state, SignalState::Failed | SignalState::Expired | SignalState::Quarantined)
+    matches!(state, SignalState::Failed | SignalState::Partial | SignalState::Expired | SignalState::Quarantined)
 }
 
 /// How loudly it must be told at least: as the brief for operators has it.
 fn least_severity(notice: &Notice) -> Severity {
     match notice {
-        Notice::Settled { state: SignalState::Quarantined, .. } | Notice::EpochWentBack { .. } => Severity::Critical,
+        Notice::Settled { state: SignalState::Quarantined | SignalState::Partial, .. }
+        | Notice::EpochWentBack { .. } => Severity::Critical,
         Notice::Settled { state: SignalState::Failed | SignalState::Expired, .. }
         | Notice::BecameLeader { .. }
         | Notice::LostLeadership { .. }
@@ -121,7 +122,7 @@ impl Alerts {
                 StoreReply::State(Some(state)),
             ) => {
                 self.committed.insert((*fingerprint, *state));
-                if *state != SignalState::Quarantined {
+                if !state.awaits_operator() {
                     self.quarantined.remove(fingerprint);
                     self.untold.remove(fingerprint);
                 } else if self.quarantined.insert(*fingerprint) {
@@ -241,7 +242,7 @@ impl Alerts {
                 self.gave_up.insert(by, at);
             }
             Notice::Settled { fingerprint, state, .. } => {
-                if *state == SignalState::Quarantined {
+                if state.awaits_operator() {
                     self.untold.remove(fingerprint);
                 }
                 self.owed.retain(|owed| {
@@ -328,7 +329,7 @@ impl Alerts {
         let late = self.untold.iter().filter(|(_, since)| quiet.max(**since) + bounds.finds_quarantines() < at);
         late.map(|(fingerprint, since)| {
             let since = since.as_secs_f64();
-            let what = format!("{fingerprint:?} is quarantined since {since:.3}s, and nobody has said so");
+            let what = format!("{fingerprint:?} waits for an operator since {since:.3}s, and nobody has said so");
             Violation { oracle: NAME, at, what }
         })
         .collect()

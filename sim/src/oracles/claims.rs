@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use oncegate_protocol::call::{Claim, Purpose};
-use oncegate_protocol::{Attempt, Outcome, Pause, SignalRecord, SignalState};
+use oncegate_protocol::{Attempt, Leg, Outcome, Pause, SignalRecord, SignalState};
 
 use super::Violation;
 
@@ -21,7 +21,8 @@ pub struct Claims {
 impl Claims {
     /// A claim was committed, and operators have said so of new orders.
     pub fn begun(&mut self, at: Duration, claim: &Claim, paused: Option<&Pause>) {
-        if let (Purpose::Execute, Some(Pause { reason, .. })) = (claim.purpose, paused) {
+        // Of what was begun before the other legs follow.
+        if let (Purpose::Execute, Leg(0), Some(Pause { reason, .. })) = (claim.purpose, claim.leg, paused) {
             let what = format!(
                 "{} claimed {:?} to execute it, and new orders are stopped: {reason}",
                 claim.holder, claim.fingerprint
@@ -45,6 +46,12 @@ impl Claims {
         if record.state != state {
             object(format!("{purpose}, and it is {}", record.state.name()));
         }
+        if claim.leg.0 >= record.legs {
+            object(format!("{purpose}, leg {} of {}", claim.leg, record.legs));
+        }
+        if let Some(before) = (0..claim.leg.0).find(|before| !record.has_accepted(Leg(*before))) {
+            object(format!("{purpose}, leg {}, and leg {before} was not accepted", claim.leg));
+        }
         for attempt in record.attempts.iter().filter(earlier) {
             let number = attempt.number;
             if claim.purpose == Purpose::Execute && !settled(attempt) {
@@ -62,7 +69,7 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    use oncegate_protocol::{BrokerOrderId, ClientOrderId, Epoch, Holder, Leg, Wall};
+    use oncegate_protocol::{BrokerOrderId, ClientOrderId, Epoch, Holder, Wall};
 
     use super::*;
     use crate::oracles::fixture::stored;
@@ -120,6 +127,20 @@ mod tests {
         let not_sent = Some(Outcome::NotSent(String::new()));
         assert_eq!(judged(Purpose::Execute, SignalState::Executing, not_sent, "id"), 0);
         assert_eq!(judged(Purpose::Recover, SignalState::InDoubt, None, "id"), 0);
+    }
+
+    #[test]
+    fn a_leg_out_of_turn_is_seen() {
+        let accepted = Some(Outcome::Accepted(BrokerOrderId::new("B1")));
+        let next = Attempt { leg: Leg(1), ..attempt(1, "id1", None) };
+        let claim = Claim { leg: Leg(1), number: 1, ..claim(Purpose::Execute, "id1") };
+        for (legs, first, objections) in [(2, accepted.clone(), 0), (2, None, 1), (1, accepted, 1)] {
+            let attempts = vec![attempt(1, "id", first.clone()), next.clone()];
+            let record = SignalRecord { legs, attempts, ..stored(SignalState::Executing) };
+            let mut oracle = Claims::default();
+            oracle.committed(Duration::ZERO, &claim, &record);
+            assert_eq!(oracle.violations.len(), objections, "{legs} {first:?}");
+        }
     }
 
     #[test]

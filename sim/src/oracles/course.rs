@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
-use oncegate_protocol::{ClientOrderId, Fingerprint, Holder, SignalState, StoreCall, StoreReply};
+use oncegate_protocol::{ClientOrderId, Fingerprint, Holder, Leg, SignalState, StoreCall, StoreReply};
 
 use super::coverage::Phase;
 use super::sightings::{Sighting, Sightings};
@@ -19,6 +19,8 @@ pub struct Course {
     broker: Option<BrokerKind>,
     signals: BTreeMap<Fingerprint, Stands>,
     orders: BTreeMap<ClientOrderId, Order>,
+    /// Who claimed each signal last.
+    claimants: BTreeMap<Fingerprint, Holder>,
     /// Whom the store names.
     leader: Option<Holder>,
     split_told: bool,
@@ -111,6 +113,9 @@ impl Course {
             (StoreCall::Conclude { .. }, StoreReply::Fenced(_)) => seen.saw(Sighting::ConcludeFenced),
             (StoreCall::Conclude { fingerprint, verdict, .. }, StoreReply::State(Some(state))) => {
                 let moved = self.moved(fingerprint, *state).is_some();
+                if moved && *state == SignalState::Partial {
+                    seen.saw(Sighting::Partial);
+                }
                 if moved && matches!(verdict, Verdict::Quarantine(_)) {
                     let blind = self.broker == Some(BrokerKind::Blind);
                     seen.saw(if blind { Sighting::QuarantinedBlind } else { Sighting::QuarantinedUnfound });
@@ -131,8 +136,14 @@ impl Course {
     fn claimed(&mut self, at: Duration, claim: &Claim, seen: &mut Sightings) {
         let order = Order { claimed_at: at, looked_up: false };
         self.orders.entry(claim.client_order_id.clone()).or_insert(order);
+        let before = self.claimants.insert(claim.fingerprint, claim.holder.clone());
         let stands = self.signals.entry(claim.fingerprint).or_default();
         match claim.purpose {
+            Purpose::Execute if claim.leg > Leg(0) => {
+                let taken_over = before.as_ref() != Some(&claim.holder);
+                *stands = Stands { state: Some(SignalState::Executing), sent: false, booked: false };
+                seen.saw(if taken_over { Sighting::NextLegTakenOver } else { Sighting::NextLeg });
+            }
             Purpose::Execute => {
                 *stands = Stands { state: Some(SignalState::Executing), sent: false, ..*stands };
                 seen.saw(Sighting::Begun);
@@ -197,7 +208,7 @@ impl Stands {
             Some(SignalState::Executing) => Some(Phase::Claimed),
             Some(SignalState::InDoubt) => Some(Phase::InDoubt),
             Some(SignalState::Quarantined) => Some(Phase::Quarantined),
-            Some(SignalState::Executed | SignalState::Failed | SignalState::Expired) => None,
+            Some(SignalState::Executed | SignalState::Failed | SignalState::Partial | SignalState::Expired) => None,
         }
     }
 }
@@ -212,6 +223,7 @@ fn needs(purpose: Purpose) -> SignalState {
 /// The transition of a signal by the word of who had claimed it.
 fn by_word(from: SignalState, to: SignalState) -> Option<Sighting> {
     Some(match (from, to) {
+        (_, SignalState::Partial) => Sighting::Partial,
         (SignalState::Executing, SignalState::Executed) => Sighting::ExecutedAtOnce,
         (SignalState::Executing, SignalState::Failed) => Sighting::RefusedAtOnce,
         (SignalState::Executing, SignalState::Received) => Sighting::HandedBack,

@@ -46,6 +46,9 @@ pub fn judge(
             }
             continue;
         };
+        if record.legs != signal.legs {
+            object(format!("{} was sent with {} legs, and is stored with {}", signal.id, signal.legs, record.legs));
+        }
         let state = record.state.name();
         match record.state {
             SignalState::Received | SignalState::Executing | SignalState::InDoubt => {
@@ -54,6 +57,9 @@ pub fn judge(
             SignalState::Executed => {}
             SignalState::Failed if refused.contains(&record.fingerprint) => {}
             SignalState::Failed => object(format!("{} is failed, but the broker never refused it", signal.id)),
+            // A leg was refused, or the deadline passed between two.
+            SignalState::Partial if signal.expires || refused.contains(&record.fingerprint) => {}
+            SignalState::Partial => object(format!("{} is partial, and no leg of it was refused or late", signal.id)),
             SignalState::Expired if !signal.expires => object(format!("{} is expired, but has no deadline", signal.id)),
             SignalState::Expired => {}
             SignalState::Quarantined if record.attempts.is_empty() => {
@@ -80,6 +86,7 @@ mod tests {
             spec: "s".into(),
             fingerprint: Some(Fingerprint::of_bytes(b"s")),
             expires,
+            legs: 1,
             acknowledged: acknowledged.then_some(Duration::ZERO),
             refused: false,
         }
@@ -96,12 +103,13 @@ mod tests {
 
     #[test]
     fn unfinished_and_unexplained_ends_are_seen() {
-        use SignalState::{Executed, Executing, Expired, Failed, InDoubt, Quarantined, Received};
-        for state in [Received, Executing, InDoubt, Failed, Expired, Quarantined] {
+        use SignalState::{Executed, Executing, Expired, Failed, InDoubt, Partial, Quarantined, Received};
+        for state in [Received, Executing, InDoubt, Failed, Partial, Expired, Quarantined] {
             assert_eq!(objections(sent(true, false), &[stored(state)]), 1, "{state:?}");
         }
         assert_eq!(objections(sent(true, false), &[stored(Executed)]), 0);
         assert_eq!(objections(sent(true, true), &[stored(Expired)]), 0);
+        assert_eq!(objections(Sent { legs: 2, ..sent(true, false) }, &[stored(Executed)]), 1, "of another signal");
     }
 
     #[test]

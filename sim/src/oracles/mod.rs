@@ -180,6 +180,7 @@ mod fixture {
             state,
             raw: Vec::new(),
             expires_at: None,
+            legs: 1,
             attempts: Vec::new(),
         }
     }

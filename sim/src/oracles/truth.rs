@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate_protocol::{Fingerprint, SignalRecord, SignalState};
+use oncegate_protocol::{Fingerprint, Leg, SignalRecord, SignalState};
 
 use super::Violation;
 use crate::hosts::broker::LONGEST_FLIGHT;
@@ -17,7 +17,7 @@ pub const NAME: &str = "truth";
 /// Sees what nodes send and hear, and what they give up.
 #[derive(Default)]
 pub struct Truth {
-    accepted: BTreeMap<Fingerprint, Vec<Arc<Life>>>,
+    accepted: BTreeMap<(Fingerprint, Leg), Vec<Arc<Life>>>,
     sent: BTreeMap<Fingerprint, Duration>,
     /// When the clocks of each host last went on after standing still.
     thawed: BTreeMap<usize, Duration>,
@@ -41,8 +41,8 @@ impl Truth {
     }
 
     /// A process has heard that the broker has the order.
-    pub fn accepted(&mut self, fingerprint: Fingerprint, by: Arc<Life>) {
-        self.accepted.entry(fingerprint).or_default().push(by);
+    pub fn accepted(&mut self, fingerprint: Fingerprint, leg: Leg, by: Arc<Life>) {
+        self.accepted.entry((fingerprint, leg)).or_default().push(by);
     }
 
     /// When the last order of each signal was sent.
@@ -65,10 +65,13 @@ impl Truth {
     /// Judges the end of a run.
     pub fn judge(&self, at: Duration, stored: &[SignalRecord]) -> Vec<Violation> {
         let mut violations = Vec::new();
-        for (fingerprint, lives) in &self.accepted {
+        for ((fingerprint, leg), lives) in &self.accepted {
             let Some(life) = lives.iter().find(|life| !life.is_over()) else { continue };
-            let state = stored.iter().find(|record| record.fingerprint == *fingerprint).map(|record| record.state);
-            if state != Some(SignalState::Executed) {
+            let record = stored.iter().find(|record| record.fingerprint == *fingerprint);
+            let state = record.map(|record| record.state);
+            // Of several legs each is known by its own; with one the signal is.
+            let known = record.is_some_and(|record| record.legs > 1 && record.has_accepted(*leg));
+            if state != Some(SignalState::Executed) && !known {
                 let state = state.map_or("not stored", SignalState::name);
                 let what = format!("{} heard that {fingerprint:?} was accepted, and it is {state}", life.host.name);
                 violations.push(Violation { oracle: NAME, at, what });
@@ -88,10 +91,12 @@ mod tests {
     fn an_acceptance_that_was_heard_and_forgotten_is_seen() {
         let host = Host::new(0, "n1", turmoil_net::Net::new().add_host("10.0.0.1"));
         let mut oracle = Truth::default();
-        oracle.accepted(Fingerprint::of_bytes(b"s"), host.start());
+        oracle.accepted(Fingerprint::of_bytes(b"s"), Leg(0), host.start());
         assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Executed)]), []);
         assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Quarantined)]).len(), 1);
         assert_eq!(oracle.judge(Duration::ZERO, &[]).len(), 1);
+        let of_two = SignalRecord { legs: 2, ..stored(SignalState::Partial) };
+        assert_eq!(oracle.judge(Duration::ZERO, &[of_two]).len(), 1);
         // What died with its process can't be held against it.
         host.take_down();
         assert_eq!(oracle.judge(Duration::ZERO, &[stored(SignalState::Quarantined)]), []);

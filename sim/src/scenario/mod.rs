@@ -160,6 +160,9 @@ pub struct SignalSpec {
     /// How long after `at` it may be sent to the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_for: Option<Span>,
+    /// How many orders it asks for; several are its legs.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub legs: u32,
     /// How many signals, all sent at once.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub burst: u32,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use oncegate_protocol::SignalState;
+use oncegate_protocol::legs::MAX_LEGS;
 use toml::de::{DeTable, DeValue};
 
 use crate::world::anchor::Point;
@@ -179,6 +180,9 @@ pub fn check(scenario: &Scenario) -> Result<(), Impossible> {
         }
         if !(1..=MOST_TIMES).contains(&signal.times) {
             return wrong("times", format!("sent {} times: write 1 to {MOST_TIMES}", signal.times));
+        }
+        if !(1..=u32::from(MAX_LEGS)).contains(&signal.legs) {
+            return wrong("legs", format!("{} legs: write 1 to {MAX_LEGS}", signal.legs));
         }
         if signal.form == Form::Addressed && scenario.world.identity.is_empty() {
             let what = "bodies that differ are different signals, unless [world] says by what they are told apart: \

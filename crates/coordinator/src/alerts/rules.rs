@@ -170,7 +170,7 @@ fn quarantined(sight: &Sight<'_>) -> Option<String> {
 }
 
 fn partial(sight: &Sight<'_>) -> Option<String> {
-    let count = in_state(sight, PARTIAL);
+    let count = in_state(sight, SignalState::Partial.name());
     (count > 0).then(|| format!("signals that were executed in part, some legs placed and others not: {count}"))
 }
 
@@ -254,9 +254,6 @@ fn history_write_failing(sight: &Sight<'_>) -> Option<String> {
 fn paused(sight: &Sight<'_>) -> Option<String> {
     sight.overview.paused.as_ref().map(|paused| format!("operators have stopped new orders: {}", paused.reason))
 }
-
-/// The state of a signal some of whose legs were executed.
-const PARTIAL: &str = "partial";
 
 fn leaders<'a>(sight: &Sight<'a>) -> impl Iterator<Item = &'a Member> {
     sight.overview.nodes.iter().filter(|node| node.reachable && node.is_leader)

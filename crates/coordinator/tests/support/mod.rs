@@ -135,6 +135,7 @@ pub(crate) fn entry(fingerprint: Fingerprint, received_ms: i64, epochs: &[u64]) 
         state: SignalState::Executing,
         raw: b"{}".to_vec(),
         expires_at: None,
+        legs: 1,
         attempts: epochs.iter().map(attempt).collect(),
     };
     Entry { record, received_at: Wall::from_millis(received_ms), decisions: vec![] }

@@ -64,7 +64,7 @@ async fn perform(ask: &Ask, as_json: bool, client: &Client) -> Result<Exit, Fail
         }
         Ask::Signals { in_doubt, state, limit, before } => {
             let mut path = format!("/v1/signals?limit={limit}");
-            let doubtful: &[&str] = if *in_doubt { &["in_doubt", "quarantined"] } else { &[] };
+            let doubtful: &[&str] = if *in_doubt { &["in_doubt", "quarantined", "partial"] } else { &[] };
             for state in doubtful.iter().copied().chain(state.iter().map(|state| state.0.name())) {
                 path.push_str("&state=");
                 path.push_str(state);
@@ -141,9 +141,10 @@ async fn resolve(
     if !as_json {
         print(&show::signal(&seen));
     }
-    if state != "quarantined" {
-        let what =
-            format!("it is {state}, and only what is quarantined waits for an operator's word: nothing was done");
+    if state != "quarantined" && state != "partial" {
+        let what = format!(
+            "it is {state}, and only what is quarantined or partial waits for an operator's word: nothing was done"
+        );
         return Err(Failed(Exit::Refused, what));
     }
     if !yes && !confirmed(word)? {

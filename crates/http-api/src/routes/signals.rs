@@ -12,7 +12,7 @@ use oncegate_coordinator::ledger::{Entry, Wanted};
 use oncegate_coordinator::timeout::until;
 use oncegate_protocol::call::Resolution;
 use oncegate_protocol::signal::{MAX_SIGNAL_BYTES, SignalError};
-use oncegate_protocol::{Fingerprint, SignalState};
+use oncegate_protocol::{Fingerprint, Leg, SignalState};
 
 use crate::answer::json;
 use crate::auth::Caller;
@@ -42,7 +42,9 @@ const FEWEST_DIGITS: usize = 8;
     path = "/v1/signals",
     tag = "signals",
     request_body(content = Object, description = "Any JSON object of at most 64 KiB, without repeated keys and without \
-        integers beyond 2^53. `expires_at_ms` (Unix time in milliseconds), if it is there, is until when it may be sent."),
+        integers beyond 2^53. `expires_at_ms` (Unix time in milliseconds), if it is there, is until when it may be sent. \
+        `legs`, if it is there, is a list of 2 to 8 orders, each an object: they are sent one after another, each once \
+        the one before it was accepted, and each is what the broker gets; without it the whole object is the order."),
     responses(
         (status = 202, description = "Stored; it was not there before", body = Taken),
         (status = 200, description = "It was there already", body = Taken),
@@ -84,6 +86,7 @@ pub(crate) async fn offer(shared: &Shared, raw: &[u8]) -> Result<Response, ApiEr
                 SignalError::NotAnObject { .. }
                 | SignalError::TooLarge { .. }
                 | SignalError::MissingIdentity { .. }
+                | SignalError::BadLegs { .. }
                 | SignalError::BadDeadline { .. } => None,
             };
             let refusal = ApiError::from(error);
@@ -232,9 +235,11 @@ async fn find(shared: &Shared, digits: &str) -> Result<Entry, ApiError> {
     })
 }
 
-/// Say what became of a quarantined signal.
+/// Say what became of a quarantined signal, or of one that was executed in part.
 ///
-/// The word is taken only if the signal is quarantined still, after exactly as many attempts as the operator saw.
+/// The word is taken only if the signal is so still, after exactly as many attempts as the operator saw. It is about the
+/// whole signal: `executed` says that the broker has every leg, by whoever's hand; `resend` has the leg in doubt sent
+/// again, and then those after it. What was executed in part is not sent again.
 #[utoipa::path(
     post,
     path = "/v1/signals/{fingerprint}/resolve",
@@ -244,7 +249,7 @@ async fn find(shared: &Shared, digits: &str) -> Result<Entry, ApiError> {
     responses(
         (status = 200, description = "It stands as the operator said", body = Resolved),
         (status = 404, description = "There is no such signal", body = ErrorBody),
-        (status = 409, description = "Nothing was changed: it is not quarantined, or has other attempts", body = Resolved),
+        (status = 409, description = "Nothing was changed: it is not quarantined nor partial, or has other attempts", body = Resolved),
         (status = 503, description = "Not known whether the word was taken: look at the signal", body = ErrorBody),
         (status = "default", description = "Refused", body = ErrorBody),
     ),
@@ -264,7 +269,8 @@ pub(crate) async fn resolve(
     if let Some(why) = api.health.why_read_only() {
         return Err(ApiError::unavailable("read_only", why));
     }
-    let fingerprint = find(&shared, &digits).await?.record.fingerprint;
+    let seen = find(&shared, &digits).await?.record;
+    let fingerprint = seen.fingerprint;
     let resolution = Resolution::from(word.resolution);
     tracing::info!(operator = caller.name(), %fingerprint, ?resolution, attempts = word.attempts, reason, id = id.0, "resolve");
     let asked = api.handle.resolve(fingerprint, resolution, word.attempts, reason);
@@ -279,7 +285,9 @@ pub(crate) async fn resolve(
         Some(Err(why)) => return Err(unknown(why)),
         None => return Err(unknown("the store has not answered in time".into())),
     };
-    let taken = state == resolution.state();
+    // What goes on after its first legs is in doubt for a moment, as it may have been before.
+    let stands = resolution.state(seen.has_accepted(Leg(0)));
+    let taken = state == stands && (state != SignalState::InDoubt || resolution.fits(seen.state));
     let error = (!taken).then(|| {
         let message = format!(
             "nothing was changed: the signal is {} now, or has other attempts than the {} that were seen; look at it again",

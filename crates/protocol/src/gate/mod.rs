@@ -10,8 +10,13 @@
 //!     └──deadline passed──► expired
 //! ```
 //!
+//! Of a signal with several legs this is the way of each, one after another: the next is claimed once the one before it was
+//! accepted, by whoever leads then, and stays unsent for ever when one before it was refused. Between two legs a signal
+//! is *executing* (*in doubt* after a change of leaders), and a refusal or a deadline leaves it *partial* once the broker
+//! has any of its orders.
+//!
 //! While operators have stopped new orders (`pause`), nothing leaves *received* but what expires: no signal is begun, and
-//! one that is claimed and not sent yet is handed back. What is in doubt goes on. While the broker's side is not ready
+//! one that is claimed and not sent yet is handed back. What is in doubt goes on, and so does a signal between its legs. While the broker's side is not ready
 //! (`readiness`) what is in doubt waits too.
 //!
 //! Must never: send without a claim that the store confirmed, send when trust does not outlast the broker's
@@ -50,7 +55,7 @@ pub struct Gate {
     reading: Reading,
     /// What was let go since the read under way began: the picture that it brings may be older than that.
     let_go: BTreeSet<Fingerprint>,
-    /// Received and not begun, in order of arrival.
+    /// Received and not begun, or between two legs; in order of arrival.
     queue: BTreeMap<u64, SignalRecord>,
     /// Begun and not settled.
     tasks: BTreeMap<Fingerprint, Task>,
@@ -131,8 +136,9 @@ impl Gate {
         let tasks = self.tasks.values().filter_map(Task::next_deadline).min();
         let reading = (self.authority.is_some() && self.reading.under_way.is_none()).then_some(self.reading.due);
         // While nothing may begin the next look wakes what may have expired.
-        let rests = if self.authority.is_some() && self.has_room() && self.may_begin() {
-            self.queue.values().filter_map(|record| self.rests.get(&record.fingerprint)).map(|rest| rest.until).min()
+        let rests = if self.authority.is_some() && self.has_room() {
+            let waiting = self.queue.values().filter(|record| self.may_begin(record));
+            waiting.filter_map(|record| self.rests.get(&record.fingerprint)).map(|rest| rest.until).min()
         } else {
             None
         };
@@ -256,8 +262,8 @@ impl Gate {
                     self.learn_pause(paused, out);
                 }
                 let let_go = std::mem::take(&mut self.let_go);
-                let quarantined = records.iter().filter(|record| record.state == SignalState::Quarantined);
-                self.told.keep(&quarantined.map(|record| record.fingerprint).collect(), &let_go);
+                let waiting = records.iter().filter(|record| record.state.awaits_operator());
+                self.told.keep(&waiting.map(|record| record.fingerprint).collect(), &let_go);
                 for record in records {
                     if let_go.contains(&record.fingerprint) {
                         // Seen before it ended: an order that was sent and recorded would look unsent.
@@ -286,10 +292,14 @@ impl Gate {
             SignalState::Received => {
                 self.queue.insert(record.sequence, record);
             }
+            SignalState::Executing | SignalState::InDoubt if record.is_between_legs() => {
+                self.queue.insert(record.sequence, record);
+            }
             SignalState::Executing | SignalState::InDoubt => self.take_up_unfinished(now, record, out),
-            SignalState::Quarantined => {
+            SignalState::Quarantined | SignalState::Partial => {
                 self.rests.remove(&record.fingerprint);
-                if self.told.note(&record) {
+                self.queue.remove(&record.sequence);
+                if self.told.note(&record, record.state) {
                     let detail = "found so in the store; it waits for an operator".into();
                     let (fingerprint, state) = (record.fingerprint, record.state);
                     out.notice(Notice::Settled { fingerprint, state, detail });
@@ -309,8 +319,16 @@ impl Gate {
             // one's own hand alone.
             SignalState::Received => in_doubt && task.own.is_none(),
             // The verdict's reply was lost, and no attempt was added after it.
-            SignalState::Quarantined => in_doubt && task.record.attempts.len() <= record.attempts.len(),
-            _ => false,
+            SignalState::Quarantined | SignalState::Partial => {
+                in_doubt && task.record.attempts.len() <= record.attempts.len()
+            }
+            // The leg in doubt is so no more: accepted, by the word of who sent it or a verdict whose reply was lost; or
+            // proved not to have been sent.
+            SignalState::Executing | SignalState::InDoubt => {
+                let accepted = record.has_accepted(task.leg);
+                in_doubt && (accepted || task.own.is_none() && record.is_between_legs())
+            }
+            SignalState::Executed | SignalState::Failed | SignalState::Expired => false,
         }
     }
 
@@ -322,13 +340,14 @@ impl Gate {
         self.busy() < self.timing.in_flight
     }
 
-    /// Begins the oldest signal that does not rest, as long as there is room.
+    /// Begins the oldest signal that does not rest, those between two legs first, as long as there is room.
     fn begin_next(&mut self, now: Now, out: &mut Outbox) {
         while self.authority.is_some() && self.has_room() {
             let rested =
                 |record: &SignalRecord| self.rests.get(&record.fingerprint).is_none_or(|r| now.mono >= r.until);
-            let may_begin = |record: &SignalRecord| self.may_begin() || has_expired(record, now);
-            let next = self.queue.iter().find(|(_, record)| rested(record) && may_begin(record));
+            let may_begin = |record: &SignalRecord| self.may_begin(record) || has_expired(record, now);
+            let waiting = self.queue.iter().filter(|(_, record)| rested(record) && may_begin(record));
+            let next = waiting.min_by_key(|(_, record)| record.state == SignalState::Received);
             let Some(sequence) = next.map(|(sequence, _)| *sequence) else { return };
             let Some(record) = self.queue.remove(&sequence) else { return };
             self.begin(now, record, out);
@@ -381,8 +400,8 @@ impl Gate {
     }
 
     fn settle(&mut self, fingerprint: Fingerprint, state: SignalState, detail: String, out: &mut Outbox) {
-        if let (SignalState::Quarantined, Some(task)) = (state, self.tasks.get(&fingerprint)) {
-            self.told.note(&task.record);
+        if let Some(task) = self.tasks.get(&fingerprint).filter(|_| state.awaits_operator()) {
+            self.told.note(&task.record, state);
         }
         self.forget(&fingerprint);
         self.rests.remove(&fingerprint);

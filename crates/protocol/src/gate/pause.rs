@@ -10,6 +10,9 @@
 //! in doubt would be worse: after a long pause the broker may have forgotten its id, and a human would have to settle
 //! what could have been settled at once. An order that was claimed and provably not sent is no such order: it is handed
 //! back, and waits like the others.
+//!
+//! **The legs after the first go on too.** The order that operators stop is the signal's; once its first leg was let out,
+//! to stop would leave half a hedge in the market for as long as the pause lasts.
 
 use crate::notice::Notice;
 use crate::outbox::Outbox;

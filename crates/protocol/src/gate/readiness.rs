@@ -6,6 +6,7 @@
 
 use crate::notice::Notice;
 use crate::outbox::Outbox;
+use crate::record::{SignalRecord, SignalState};
 use crate::time::Now;
 
 use super::Gate;
@@ -27,8 +28,8 @@ impl Gate {
         }
     }
 
-    /// Whether a signal may be begun, for all that is known here.
-    pub(super) fn may_begin(&self) -> bool {
-        self.paused.is_none() && self.broker_ready
+    /// Whether a signal may be begun, or its next leg, for all that is known here.
+    pub(super) fn may_begin(&self, record: &SignalRecord) -> bool {
+        self.broker_ready && (self.paused.is_none() || record.state != SignalState::Received)
     }
 }

@@ -1,6 +1,6 @@
 //! An order in doubt: what the policy says is done, until the truth or a human is found.
 
-use crate::broker::LookupAnswer;
+use crate::broker::{LookupAnswer, Outcome};
 use crate::call::{Call, Purpose, Reply, StoreCall, StoreReply, Verdict};
 use crate::fingerprint::Fingerprint;
 use crate::notice::Notice;
@@ -21,7 +21,7 @@ impl Gate {
         let mut task = Task::new(record);
         // All that this process has sent is in `tasks` until the store knows its end, so an open attempt of
         // its own that is not there was never sent.
-        if let Some(attempt) = task.record.attempts.last()
+        if let Some(attempt) = task.record.attempts_at(task.leg).next_back()
             && is_open_of(attempt, authority.epoch, &authority.holder)
         {
             task.own = Some(Own {
@@ -39,12 +39,12 @@ impl Gate {
             }
             return;
         }
-        let newest = task.record.attempts.last();
+        let newest = task.record.attempts_at(task.leg).next_back();
         let reason = match newest {
             Some(attempt) => format!("left unfinished by {} of epoch {}", attempt.owner, attempt.epoch),
             None => "in doubt without an attempt".into(),
         };
-        out.notice(Notice::InDoubt { fingerprint, reason });
+        out.notice(Notice::InDoubt { fingerprint, reason: task.told(reason) });
         task.doubt_since = Some(now.mono);
         let rests_until = self.rests.get(&fingerprint).map_or(now.mono, |rest| rest.until.max(now.mono));
         task.stage = Stage::Doubtful { at: rests_until };
@@ -96,7 +96,7 @@ impl Gate {
                 }
             }
             Recovery::LookUp => {
-                let id = self.order_id(&task.record);
+                let id = self.order_id(task);
                 let asked_at = now.mono;
                 self.ask(fingerprint, Call::LookUp(id), |id| Stage::Asking { id, asked_at }, out);
             }
@@ -109,6 +109,7 @@ impl Gate {
                     None if doubt.deadline_passed => "its deadline has passed, and the broker can't be asked".into(),
                     None => "the broker neither deduplicates nor can be asked".into(),
                 };
+                let reason = task.told(reason);
                 self.conclude(now, fingerprint, Verdict::Quarantine(reason), out);
             }
         }
@@ -123,7 +124,10 @@ impl Gate {
         out: &mut Outbox,
     ) {
         match answer {
-            LookupAnswer::Found(id) => self.conclude(now, fingerprint, Verdict::Found(id), out),
+            LookupAnswer::Found(id) => {
+                let Some(leg) = self.tasks.get(&fingerprint).map(|task| task.leg) else { return };
+                self.conclude(now, fingerprint, Verdict::Found { leg, id }, out);
+            }
             LookupAnswer::NotFound => {
                 if let Some(task) = self.tasks.get_mut(&fingerprint) {
                     // Counted from when the doubt began, or from the last send of one's own after that, to when the
@@ -161,12 +165,19 @@ impl Gate {
     ) {
         match reply {
             Reply::Store(Ok(StoreReply::State(Some(state)))) if state.is_settled() => {
-                let detail = match verdict {
-                    Verdict::Found(id) => format!("found at the broker as {id}"),
-                    Verdict::Quarantine(reason) => reason.clone(),
-                    Verdict::Expire => "its deadline passed, and nothing was sent".into(),
+                let detail = match (verdict, self.tasks.get(&fingerprint)) {
+                    (Verdict::Found { id, .. }, Some(task)) => task.told(format!("found at the broker as {id}")),
+                    (Verdict::Found { id, .. }, None) => format!("found at the broker as {id}"),
+                    (Verdict::Quarantine(reason), _) => reason.clone(),
+                    (Verdict::Expire, Some(task)) if state == SignalState::Partial => {
+                        task.told("its deadline passed before it was sent".into())
+                    }
+                    (Verdict::Expire, _) => "its deadline passed, and nothing was sent".into(),
                 };
                 self.settle(fingerprint, state, detail, out);
+            }
+            Reply::Store(Ok(StoreReply::State(Some(_)))) if matches!(verdict, Verdict::Found { .. }) => {
+                self.on_found(now, fingerprint, verdict);
             }
             // Its owner knew better in the meantime.
             Reply::Store(Ok(StoreReply::State(_))) => self.rest(now, fingerprint),
@@ -178,9 +189,19 @@ impl Gate {
                 out.port_failed("conclude on a signal", &unexpected(other));
                 match verdict {
                     Verdict::Expire => self.rest(now, fingerprint),
-                    Verdict::Found(_) | Verdict::Quarantine(_) => self.doubt(now, fingerprint),
+                    Verdict::Found { .. } | Verdict::Quarantine(_) => self.doubt(now, fingerprint),
                 }
             }
         }
+    }
+
+    /// The broker has one of several legs.
+    fn on_found(&mut self, now: Now, fingerprint: Fingerprint, verdict: &Verdict) {
+        if let (Verdict::Found { leg, id }, Some(task)) = (verdict, self.tasks.get_mut(&fingerprint))
+            && let Some(found) = task.record.attempt_found(*leg)
+        {
+            task.record.attempts[found].outcome = Some(Outcome::Accepted(id.clone()));
+        }
+        self.go_on(now, fingerprint);
     }
 }

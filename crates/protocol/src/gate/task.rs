@@ -1,4 +1,4 @@
-//! One signal under way: claim, send, record.
+//! One signal under way: claim, send, record; one leg at a time.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use crate::time::{Mono, Now};
 
 use super::{Gate, unexpected};
 
-/// The only leg so far; several legs per signal are told apart by everything below already.
-const LEG: Leg = Leg(0);
-
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     pub(super) record: SignalRecord,
+    /// Which of its orders is under way; all before it were accepted.
+    pub(super) leg: Leg,
     /// The attempt that this process owns, once the store has confirmed it.
     pub(super) own: Option<Own>,
     /// Since when the order is known to be in doubt here.
@@ -76,6 +75,7 @@ pub(super) enum Stage {
 impl Task {
     pub(super) fn new(record: SignalRecord) -> Self {
         Self {
+            leg: record.current_leg(),
             record,
             own: None,
             doubt_since: None,
@@ -91,6 +91,14 @@ impl Task {
         match self.own.as_ref()?.sent {
             Sent::Never => None,
             Sent::Maybe(at) => Some(at),
+        }
+    }
+
+    /// What people are told of the order under way; of several, which it is.
+    pub(super) fn told(&self, detail: String) -> String {
+        match self.record.legs {
+            1 => detail,
+            legs => format!("leg {} (of 0 to {}): {detail}", self.leg, legs - 1),
         }
     }
 
@@ -150,16 +158,17 @@ impl Task {
         }
     }
 
-    /// How long ago the oldest attempt was claimed. Wall clocks step and disagree, so it is never taken to be
+    /// How long ago the oldest attempt at this order was claimed. Wall clocks step and disagree, so it is never taken to be
     /// younger than the doubt that was waited out here.
     pub(super) fn oldest_attempt_age(&self, now: Now) -> Duration {
-        let by_wall = self.record.attempts.first().map_or(Duration::ZERO, |oldest| now.wall.since(oldest.claimed_at));
+        let by_wall =
+            self.record.attempts_at(self.leg).next().map_or(Duration::ZERO, |oldest| now.wall.since(oldest.claimed_at));
         by_wall.max(self.doubt_since.map_or(Duration::ZERO, |since| now.mono.since(since)))
     }
 
     /// Whether somebody else's attempt at this order has an unknown end.
     pub(super) fn has_foreign_doubt(&self) -> bool {
-        self.record.attempts.iter().any(|attempt| {
+        self.record.attempts_at(self.leg).any(|attempt| {
             let own = self.own.as_ref().is_some_and(|own| own.number == attempt.number);
             !own && matches!(attempt.outcome, None | Some(Outcome::Unknown(_)))
         })
@@ -216,11 +225,11 @@ impl Gate {
         let Some(task) = self.tasks.get(&fingerprint) else { return };
         let claim = Claim {
             fingerprint,
-            leg: LEG,
+            leg: task.leg,
             epoch: authority.epoch,
             holder: authority.holder.clone(),
-            number: task.record.next_number(LEG),
-            client_order_id: self.order_id(&task.record),
+            number: task.record.next_number(task.leg),
+            client_order_id: self.order_id(task),
             purpose,
             at: now.wall,
         };
@@ -230,9 +239,9 @@ impl Gate {
 
     /// The id of the order: as it was claimed before, and only for the first claim as it is derived here. Nodes
     /// may differ in the format of ids, and a second id would be a second order.
-    pub(super) fn order_id(&self, record: &SignalRecord) -> ClientOrderId {
-        let derived = || record.fingerprint.client_order_id(LEG, &self.capabilities.key_format);
-        record.client_order_id(LEG).cloned().unwrap_or_else(derived)
+    pub(super) fn order_id(&self, task: &Task) -> ClientOrderId {
+        let derived = || task.record.fingerprint.client_order_id(task.leg, &self.capabilities.key_format);
+        task.record.client_order_id(task.leg).cloned().unwrap_or_else(derived)
     }
 
     fn on_claim_reply(&mut self, now: Now, claim: Claim, reply: Reply, out: &mut Outbox) {
@@ -322,18 +331,19 @@ impl Gate {
     pub(super) fn send(&mut self, now: Now, fingerprint: Fingerprint, out: &mut Outbox) {
         let Some(task) = self.tasks.get(&fingerprint) else { return };
         let Some(own) = &task.own else { return };
-        match self.leave_to_send(now, task, own) {
-            Ok(send_before) => {
+        let order = || task.record.order(task.leg).ok_or_else(|| "the signal as stored has no such leg".to_owned());
+        match self.leave_to_send(now, task, own).and_then(|send_before| Ok((send_before, order()?))) {
+            Ok((send_before, body)) => {
                 let order = Order {
                     fingerprint,
-                    leg: LEG,
-                    client_order_id: self.order_id(&task.record),
+                    leg: task.leg,
+                    client_order_id: self.order_id(task),
                     epoch: own.epoch,
-                    body: task.record.raw.clone(),
+                    body,
                     send_before,
                     timeout: self.timing.broker_timeout,
                 };
-                out.notice(Notice::Sending { fingerprint, epoch: own.epoch });
+                out.notice(Notice::Sending { fingerprint, leg: task.leg, epoch: own.epoch });
                 self.ask(fingerprint, Call::Place(order), |id| Stage::Placing { id }, out);
             }
             Err(reason) => self.on_placed(now, fingerprint, Outcome::NotSent(reason), out),
@@ -345,7 +355,8 @@ impl Gate {
             Some(authority) if authority.epoch == own.epoch && authority.holder == own.owner => authority,
             Some(_) | None => return Err("leadership was lost between claim and send".into()),
         };
-        if self.paused.is_some() && own.purpose == Purpose::Execute && own.sent == Sent::Never {
+        let is_new = own.purpose == Purpose::Execute && own.sent == Sent::Never && task.leg == Leg(0);
+        if self.paused.is_some() && is_new {
             return Err("operators have stopped new orders".into());
         }
         if !self.broker_ready {
@@ -429,10 +440,11 @@ impl Gate {
     // ---- record
 
     pub(super) fn record(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, out: &mut Outbox) {
-        let Some(own) = self.tasks.get(&fingerprint).and_then(|task| task.own.as_ref()) else { return };
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
+        let Some(own) = &task.own else { return };
         let call = Call::Store(StoreCall::RecordOutcome {
             fingerprint,
-            leg: LEG,
+            leg: task.leg,
             number: own.number,
             owner: own.owner.clone(),
             outcome: outcome.clone(),
@@ -444,23 +456,16 @@ impl Gate {
     fn on_recorded(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome, reply: Reply, out: &mut Outbox) {
         match reply {
             Reply::Store(Ok(StoreReply::State(Some(state)))) => match state {
-                SignalState::Executed | SignalState::Failed | SignalState::Expired | SignalState::Quarantined => {
-                    self.settle(fingerprint, state, detail_of(&outcome), out);
+                SignalState::Executed
+                | SignalState::Failed
+                | SignalState::Partial
+                | SignalState::Expired
+                | SignalState::Quarantined => {
+                    let detail = self.detail_of(&fingerprint, &outcome);
+                    self.settle(fingerprint, state, detail, out);
                 }
                 SignalState::Received => self.rest(now, fingerprint),
-                SignalState::Executing | SignalState::InDoubt => {
-                    if let Some(task) = self.tasks.get_mut(&fingerprint)
-                        && let Some(own) = &task.own
-                        && let Some(attempt) = task.record.attempts.iter_mut().find(|a| a.number == own.number)
-                    {
-                        if matches!(outcome, Outcome::NotSent(_)) {
-                            // Closed for good: nothing may be sent under it, and nothing is left to record.
-                            task.own = None;
-                        }
-                        attempt.outcome = Some(outcome);
-                    }
-                    self.doubt(now, fingerprint);
-                }
+                SignalState::Executing | SignalState::InDoubt => self.on_open(now, fingerprint, outcome),
             },
             Reply::Store(Ok(StoreReply::State(None))) => {
                 let detail = "the store does not know the signal any more".into();
@@ -477,6 +482,52 @@ impl Gate {
         }
     }
 
+    /// The store knows how an attempt ended, and the signal goes on.
+    fn on_open(&mut self, now: Now, fingerprint: Fingerprint, outcome: Outcome) {
+        let Some(task) = self.tasks.get_mut(&fingerprint) else { return };
+        let Some(own) = &task.own else { return };
+        let (accepted, not_sent) = (matches!(outcome, Outcome::Accepted(_)), matches!(outcome, Outcome::NotSent(_)));
+        let (leg, number) = (task.leg, own.number);
+        if let Some(attempt) = task.record.attempts.iter_mut().find(|a| a.leg == leg && a.number == number) {
+            attempt.outcome = Some(outcome);
+        }
+        if not_sent {
+            // Closed for good: nothing may be sent under it, and nothing is left to record.
+            task.own = None;
+        }
+        match (accepted, task.record.is_between_legs()) {
+            (true, true) => self.go_on(now, fingerprint),
+            (false, true) => self.rest(now, fingerprint),
+            (_, false) => self.doubt(now, fingerprint),
+        }
+    }
+
+    /// The broker has the leg. The next one waits in the queue for what every first one waits for, but before them all:
+    /// half a hedge is worse than none.
+    pub(super) fn go_on(&mut self, now: Now, fingerprint: Fingerprint) {
+        let Some(task) = self.tasks.get(&fingerprint) else { return };
+        let record = task.record.clone();
+        if self.authority.is_some() && record.is_between_legs() {
+            self.forget(&fingerprint);
+            self.rests.remove(&fingerprint);
+            self.queue.insert(record.sequence, record);
+        } else {
+            self.rest(now, fingerprint);
+        }
+    }
+
+    /// What was seen, and of which leg if there are several.
+    fn detail_of(&self, fingerprint: &Fingerprint, outcome: &Outcome) -> String {
+        let detail = match outcome {
+            Outcome::Accepted(id) => format!("broker order {id}"),
+            Outcome::Rejected(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => reason.clone(),
+        };
+        match self.tasks.get(fingerprint) {
+            Some(task) => task.told(detail),
+            None => detail,
+        }
+    }
+
     /// When something that failed is tried again; counts the try.
     pub(super) fn again_at(&mut self, now: Now, fingerprint: Fingerprint) -> Mono {
         let tries = self.tasks.get_mut(&fingerprint).map_or(1, |task| {
@@ -490,11 +541,4 @@ impl Gate {
 /// Whether an attempt is of this leadership and nobody has said yet what became of it.
 pub(super) fn is_open_of(attempt: &Attempt, epoch: Epoch, holder: &Holder) -> bool {
     attempt.epoch == epoch && attempt.owner == *holder && attempt.outcome.is_none() && !attempt.answered_for
-}
-
-fn detail_of(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Accepted(id) => format!("broker order {id}"),
-        Outcome::Rejected(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => reason.clone(),
-    }
 }

@@ -155,8 +155,9 @@ pub(crate) fn order_id(number: u64) -> ClientOrderId {
 }
 
 pub(crate) fn received(number: u64) -> SignalRecord {
-    let Signal { fingerprint, raw, expires_at, .. } = signal(number, None);
-    SignalRecord { fingerprint, sequence: number, state: SignalState::Received, raw, expires_at, attempts: vec![] }
+    let Signal { fingerprint, raw, expires_at, legs, .. } = signal(number, None);
+    let state = SignalState::Received;
+    SignalRecord { fingerprint, sequence: number, state, raw, expires_at, legs, attempts: vec![] }
 }
 
 pub(crate) fn expiring(number: u64, ms: u64) -> SignalRecord {
@@ -371,7 +372,7 @@ pub(crate) fn port_failed(doing: &str) -> Command {
 }
 
 pub(crate) fn sending(number: u64, epoch: u64) -> Command {
-    Command::Notice(Notice::Sending { fingerprint: fingerprint(number), epoch: Epoch(epoch) })
+    Command::Notice(Notice::Sending { fingerprint: fingerprint(number), leg: Leg(0), epoch: Epoch(epoch) })
 }
 
 pub(crate) fn did_not_send(number: u64, reason: &str) -> Command {

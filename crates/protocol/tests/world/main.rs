@@ -16,7 +16,7 @@ use adversary::{How, Move, Setup, Word, moves, setups};
 use oncegate_protocol::broker::LookupAnswer;
 use oncegate_protocol::call::{Purpose, Resolution};
 use oncegate_protocol::{
-    Answer, Call, CallId, Command, DedupScope, Event, Fingerprint, IdentityRule, InstanceId, Machine, Mono, Node,
+    Answer, Call, CallId, Command, DedupScope, Event, Fingerprint, IdentityRule, InstanceId, Leg, Machine, Mono, Node,
     NodeConfig, Notice, Now, Outcome, PortError, Reply, RequestId, Signal, SignalRecord, SignalState, StoreCall,
     StoreReply, Timing, Wall,
 };
@@ -58,6 +58,10 @@ struct Seen {
     claims_paused: u64,
     recovered_while_paused: u64,
     late_pauses: u64,
+    next_legs: u64,
+    next_legs_of_others: u64,
+    next_legs_while_paused: u64,
+    unwound: u64,
     settled: [u64; SignalState::ALL.len()],
 }
 
@@ -91,8 +95,11 @@ struct World<'a> {
     broker: Broker,
     late: Vec<Late>,
     acknowledged: BTreeSet<Fingerprint>,
-    /// Who has told of which quarantine: the host, its life, the signal and how many attempts it then had.
-    told: BTreeSet<(usize, u64, Fingerprint, usize)>,
+    /// Who has told of what waits for an operator: the host, its life, the signal, its state and how many attempts it
+    /// then had.
+    told: BTreeSet<(usize, u64, Fingerprint, SignalState, usize)>,
+    /// Of what the broker had some legs when an operator said that it is not executed: a human unwound those by hand.
+    unwound: BTreeSet<Fingerprint>,
     next_request: u64,
     seen: &'a RefCell<Seen>,
 }
@@ -103,7 +110,12 @@ fn signal(number: usize) -> Signal {
         3 => ", \"expires_at_ms\": 90000",
         _ => "",
     };
-    let body = format!("{{\"id\": {number}{deadline}}}");
+    let legs = match number {
+        1 | 3 => ", \"legs\": [{\"buy\": 1}, {\"sell\": 2}]",
+        4 => ", \"legs\": [{\"buy\": 1}, {\"sell\": 2}, {\"sell\": 3}]",
+        _ => "",
+    };
+    let body = format!("{{\"id\": {number}{deadline}{legs}}}");
     Signal::read(body.as_bytes(), &IdentityRule::default()).expect("well formed")
 }
 
@@ -123,6 +135,7 @@ impl<'a> World<'a> {
             late: vec![],
             acknowledged: BTreeSet::new(),
             told: BTreeSet::new(),
+            unwound: BTreeSet::new(),
             next_request: 0,
             seen,
         };
@@ -203,9 +216,9 @@ impl<'a> World<'a> {
             }
             Move::LoseLease => self.lease.lose_data(),
             Move::Resolve(pick, word) => {
-                let quarantined = |record: &&SignalRecord| record.state == SignalState::Quarantined;
+                let waiting = |record: &&SignalRecord| record.state.awaits_operator();
                 let all: Vec<_> =
-                    self.store.signals.values().filter(quarantined).map(|record| record.fingerprint).collect();
+                    self.store.signals.values().filter(waiting).map(|record| record.fingerprint).collect();
                 if !all.is_empty() {
                     self.resolve(all[pick % all.len()], word);
                 }
@@ -289,8 +302,15 @@ impl<'a> World<'a> {
                         // P4: the claim was the newest leadership's own.
                         StoreReply::Claimed { .. } => {
                             assert!(self.store.leads(claim.epoch, &claim.holder));
-                            assert!(!paused || claim.purpose == Purpose::Recover, "begun while new orders are stopped");
-                            seen.recovered_while_paused += u64::from(paused);
+                            let begins = claim.purpose == Purpose::Execute && claim.leg == Leg(0);
+                            assert!(!paused || !begins, "begun while new orders are stopped");
+                            seen.recovered_while_paused += u64::from(paused && claim.purpose == Purpose::Recover);
+                            if claim.leg > Leg(0) && claim.purpose == Purpose::Execute {
+                                let attempts = &self.store.signals[&claim.fingerprint].attempts;
+                                seen.next_legs += 1;
+                                seen.next_legs_of_others += u64::from(attempts[0].owner != claim.holder);
+                                seen.next_legs_while_paused += u64::from(paused);
+                            }
                         }
                         StoreReply::Paused(_) => seen.claims_paused += 1,
                         StoreReply::Fenced(_) => seen.claims_fenced += 1,
@@ -384,19 +404,27 @@ impl<'a> World<'a> {
         let unsure = self.hosts.iter().flat_map(|host| &host.pending).any(|pending| on_its_way(&pending.call))
             || self.late.iter().any(|late| on_its_way(&late.call) && self.time <= late.until);
         let record = &self.store.signals[&fingerprint];
-        if unsure || record.state != SignalState::Quarantined {
+        if unsure || !record.state.awaits_operator() {
             return;
         }
         let attempts = u32::try_from(record.attempts.len()).expect("few attempts");
-        let resolution = match (self.broker.orders_for(&fingerprint), word.resend) {
-            (0, true) => Resolution::Resend,
-            (0, false) => Resolution::NotExecuted,
-            (_, _) => Resolution::Executed,
+        let has = |leg: u16| self.broker.orders_for(&fingerprint, Leg(leg)) > 0;
+        let all = (0..record.legs).all(has);
+        let doubtful = has(record.current_leg().0);
+        let resolution = match (all, doubtful, word.resend && record.state == SignalState::Quarantined) {
+            (true, ..) => Resolution::Executed,
+            (false, false, true) => Resolution::Resend,
+            (false, ..) => Resolution::NotExecuted,
         };
+        if resolution == Resolution::NotExecuted && (0..record.legs).any(has) {
+            self.unwound.insert(fingerprint);
+            self.seen.borrow_mut().unwound += 1;
+        }
+        let next = resolution.state(record.has_accepted(Leg(0)));
         self.seen.borrow_mut().resent += u64::from(resolution == Resolution::Resend);
         let wall = Wall::from_millis(i64::try_from(self.time).expect("short runs"));
         let resolve = StoreCall::Resolve { fingerprint, resolution, attempts, reason: "looked".into(), at: wall };
-        assert_eq!(self.store.apply(&resolve), StoreReply::State(Some(resolution.state())));
+        assert_eq!(self.store.apply(&resolve), StoreReply::State(Some(next)));
         if word.twice {
             self.late.push(Late { call: Call::Store(resolve), until: self.time });
         }
@@ -432,20 +460,25 @@ impl<'a> World<'a> {
     }
 
     fn check_order(&self, order: &oncegate_protocol::Order) {
-        let attempts = &self.store.signals[&order.fingerprint].attempts;
+        let record = &self.store.signals[&order.fingerprint];
+        let attempts: Vec<_> = record.attempts_at(order.leg).collect();
+        assert_eq!(Some(&order.body), record.order(order.leg).as_ref());
+        assert!((0..order.leg.0).all(|leg| record.has_accepted(Leg(leg))), "sent before the legs before it");
         assert!(attempts.iter().any(|attempt| attempt.epoch == order.epoch), "sent without a claim of its epoch");
         let same_id = attempts.iter().all(|attempt| attempt.client_order_id == order.client_order_id);
         assert!(same_id, "sent under another id than was claimed first");
         let mut seen = self.seen.borrow_mut();
         seen.ids_kept += u64::from(self.setup.rolling && attempts.iter().any(|a| a.epoch != order.epoch));
         seen.sent += 1;
-        seen.sent_again += u64::from(self.broker.orders_for(&order.fingerprint) > 0);
+        seen.sent_again += u64::from(self.broker.orders_for(&order.fingerprint, order.leg) > 0);
     }
 
     fn count(&mut self, host: usize, notice: &Notice) {
-        if let Notice::Settled { fingerprint, state: SignalState::Quarantined, detail } = notice {
+        if let Notice::Settled { fingerprint, state, detail } = notice
+            && state.awaits_operator()
+        {
             let attempts = self.store.signals[fingerprint].attempts.len();
-            self.told.insert((host, self.hosts[host].boots, *fingerprint, attempts));
+            self.told.insert((host, self.hosts[host].boots, *fingerprint, *state, attempts));
             self.seen.borrow_mut().told_for_others += u64::from(detail.starts_with("found so in the store"));
         }
         let mut seen = self.seen.borrow_mut();
@@ -472,11 +505,15 @@ impl<'a> World<'a> {
 
     fn check(&self) {
         for (fingerprint, record) in &self.store.signals {
-            let orders = self.broker.orders_for(fingerprint);
-            let context = || format!("{record:#?}\nthe broker has {orders}");
-            assert!(orders <= 1, "P1: {}", context());
+            let by_leg: Vec<_> = (0..record.legs).map(|leg| self.broker.orders_for(fingerprint, Leg(leg))).collect();
+            let orders: usize = by_leg.iter().sum();
+            let context = || format!("{record:#?}\nthe broker has {by_leg:?}");
+            assert!(by_leg.iter().all(|orders| *orders <= 1), "P1: {}", context());
+            assert!(by_leg.is_sorted_by(|before, after| before >= after), "a leg was left out: {}", context());
             match record.state {
-                SignalState::Executed => assert_eq!(orders, 1, "P5: {}", context()),
+                SignalState::Executed => assert_eq!(orders, by_leg.len(), "P5: {}", context()),
+                SignalState::Partial => assert!((1..by_leg.len()).contains(&orders), "P5: {}", context()),
+                SignalState::Failed if self.unwound.contains(fingerprint) => {}
                 SignalState::Received | SignalState::Failed | SignalState::Expired => {
                     assert_eq!(orders, 0, "P5: {}", context());
                 }
@@ -503,13 +540,15 @@ impl<'a> World<'a> {
         for fingerprint in &self.acknowledged {
             let state = self.store.signals[fingerprint].state;
             if self.setup.capabilities.dedup == DedupScope::Forever && signal_has_no_deadline(fingerprint) {
-                assert!(matches!(state, SignalState::Executed | SignalState::Failed), "P3: {state:?}");
+                let ended = [SignalState::Executed, SignalState::Failed, SignalState::Partial];
+                assert!(ended.contains(&state), "P3: {state:?}");
             }
         }
         for (fingerprint, record) in &self.store.signals {
-            let told =
-                |(_, _, of, attempts): &(_, _, _, usize)| (of, *attempts) == (fingerprint, record.attempts.len());
-            let owed = record.state == SignalState::Quarantined;
+            let told = |(_, _, of, state, attempts): &(_, _, _, SignalState, usize)| {
+                (of, *state, *attempts) == (fingerprint, record.state, record.attempts.len())
+            };
+            let owed = record.state.awaits_operator();
             assert!(!owed || self.told.iter().any(told), "P2: nobody was told of {record:#?}");
         }
         let leaders = self.hosts.iter().filter(|host| host.machine.authority().is_some()).count();
@@ -614,6 +653,11 @@ fn no_adversary_breaks_a_promise_and_every_signal_ends_once_it_lets_go() {
         (seen.recovered_while_paused, "recovered during a pause"),
         (seen.late_pauses, "paused late"),
         (seen.told_for_others, "told for an author that did not live to tell"),
+        (seen.next_legs, "gone on with after its first leg"),
+        (seen.next_legs_of_others, "gone on with after another's first leg"),
+        (seen.next_legs_while_paused, "gone on with during a pause"),
+        (seen.unwound, "unwound"),
+        (seen.settled[SignalState::Partial as usize], "executed in part"),
         (seen.settled[SignalState::Executed as usize], "executed"),
         (seen.settled[SignalState::Failed as usize], "failed"),
         (seen.settled[SignalState::Expired as usize], "expired"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oncegate_protocol::broker::LookupAnswer;
 use oncegate_protocol::{
-    BrokerOrderId, Capabilities, ClientOrderId, DedupScope, Epoch, Fingerprint, Holder, LeaseCall, LeaseReply, Order,
-    Outcome,
+    BrokerOrderId, Capabilities, ClientOrderId, DedupScope, Epoch, Fingerprint, Holder, LeaseCall, LeaseReply, Leg,
+    Order, Outcome,
 };
 
 /// World time, in milliseconds.
@@ -63,8 +63,8 @@ const VISIBLE_AFTER: Millis = 4_000;
 
 pub(crate) struct Broker {
     pub(crate) capabilities: Capabilities,
-    /// Every order that was accepted, when and for which signal: the book.
-    pub(crate) book: Vec<(ClientOrderId, Fingerprint, Millis)>,
+    /// Every order that was accepted, when and for which signal and leg: the book.
+    pub(crate) book: Vec<(ClientOrderId, (Fingerprint, Leg), Millis)>,
     first_seen: BTreeMap<ClientOrderId, Millis>,
 }
 
@@ -73,8 +73,8 @@ impl Broker {
         Self { capabilities, book: vec![], first_seen: BTreeMap::new() }
     }
 
-    pub(crate) fn orders_for(&self, fingerprint: &Fingerprint) -> usize {
-        self.book.iter().filter(|(_, of, _)| of == fingerprint).count()
+    pub(crate) fn orders_for(&self, fingerprint: &Fingerprint, leg: Leg) -> usize {
+        self.book.iter().filter(|(_, of, _)| *of == (*fingerprint, leg)).count()
     }
 
     pub(crate) fn place(&mut self, now: Millis, order: &Order, refuses: bool) -> Outcome {
@@ -92,7 +92,7 @@ impl Broker {
             Some(number) => Outcome::Accepted(BrokerOrderId::new(format!("b{number}"))),
             None if refuses => Outcome::Rejected("no margin".into()),
             None => {
-                self.book.push((id.clone(), order.fingerprint, now));
+                self.book.push((id.clone(), (order.fingerprint, order.leg), now));
                 Outcome::Accepted(BrokerOrderId::new(format!("b{}", self.book.len() - 1)))
             }
         }

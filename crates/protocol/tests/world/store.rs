@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use oncegate_protocol::call::{Claim, Purpose, Resolution, Verdict};
 use oncegate_protocol::record::{outcome_may_become, state_after};
 use oncegate_protocol::{
-    Attempt, Epoch, Fingerprint, Holder, Leadership, Pause, SignalRecord, SignalState, StoreCall, StoreReply, Wall,
+    Attempt, Epoch, Fingerprint, Holder, Leadership, Leg, Outcome, Pause, SignalRecord, SignalState, StoreCall,
+    StoreReply, Wall,
 };
 
 pub(crate) struct Store {
@@ -49,6 +50,7 @@ impl Store {
                     state: SignalState::Received,
                     raw: signal.raw.clone(),
                     expires_at: signal.expires_at,
+                    legs: signal.legs,
                     attempts: vec![],
                 });
                 StoreReply::Stored { new, state: record.state, same_body: body == signal.body_digest }
@@ -85,22 +87,25 @@ impl Store {
                 let received = self.in_order(|state| state == SignalState::Received).take(limit);
                 let unfinished =
                     self.in_order(|state| matches!(state, SignalState::Executing | SignalState::InDoubt)).take(limit);
-                let mut quarantined: Vec<_> = self.in_order(|state| state == SignalState::Quarantined).collect();
-                quarantined.drain(..quarantined.len().saturating_sub(limit));
-                let mut pending: Vec<_> = received.chain(unfinished).chain(quarantined).cloned().collect();
+                let mut pending: Vec<_> = received.chain(unfinished).cloned().collect();
+                for waiting in [SignalState::Quarantined, SignalState::Partial] {
+                    let all: Vec<_> = self.in_order(|state| state == waiting).cloned().collect();
+                    pending.extend(all.into_iter().rev().take(limit));
+                }
                 pending.sort_by_key(|record| record.sequence);
                 StoreReply::Pending { records: pending, paused: self.leadership.paused.clone() }
             }
             StoreCall::ReadSignal { fingerprint } => StoreReply::Signal(self.signals.get(fingerprint).cloned()),
             StoreCall::Claim(claim) => self.claim(claim),
-            StoreCall::RecordOutcome { fingerprint, number, owner, outcome, .. } => {
+            StoreCall::RecordOutcome { fingerprint, leg, number, owner, outcome, .. } => {
                 let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
-                let attempt = record.attempts.iter_mut().find(|a| a.number == *number && a.owner == *owner);
+                let is_it = |a: &&mut Attempt| (a.leg, a.number, &a.owner) == (*leg, *number, owner);
+                let attempt = record.attempts.iter_mut().find(is_it);
                 if let Some(attempt) = attempt
                     && outcome_may_become(attempt.outcome.as_ref(), outcome)
                 {
                     attempt.outcome = Some(outcome.clone());
-                    record.state = state_after(record.state, &record.attempts);
+                    record.state = state_after(record.state, record.legs, &record.attempts);
                 }
                 StoreReply::State(Some(record.state))
             }
@@ -110,10 +115,21 @@ impl Store {
                 }
                 let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
                 record.state = match (verdict, record.state) {
-                    (Verdict::Found(_), SignalState::InDoubt) => SignalState::Executed,
+                    (Verdict::Found { leg: Leg(0), .. }, SignalState::InDoubt) if record.legs == 1 => {
+                        SignalState::Executed
+                    }
+                    (Verdict::Found { leg, id }, SignalState::InDoubt) if record.legs > 1 => {
+                        if let Some(found) = record.attempt_found(*leg) {
+                            record.attempts[found].outcome = Some(Outcome::Accepted(id.clone()));
+                        }
+                        state_after(record.state, record.legs, &record.attempts)
+                    }
                     (Verdict::Quarantine(_), SignalState::InDoubt) => SignalState::Quarantined,
                     (Verdict::Expire, SignalState::Received) => SignalState::Expired,
-                    (Verdict::Found(_) | Verdict::Quarantine(_) | Verdict::Expire, present) => present,
+                    (Verdict::Expire, SignalState::Executing | SignalState::InDoubt) if record.is_between_legs() => {
+                        SignalState::Partial
+                    }
+                    (Verdict::Found { .. } | Verdict::Quarantine(_) | Verdict::Expire, present) => present,
                 };
                 StoreReply::State(Some(record.state))
             }
@@ -127,10 +143,11 @@ impl Store {
             }
             StoreCall::Resolve { fingerprint, resolution, attempts, .. } => {
                 let Some(record) = self.signals.get_mut(fingerprint) else { return StoreReply::State(None) };
-                if record.state == SignalState::Quarantined && record.attempts.len() == *attempts as usize {
-                    record.state = resolution.state();
+                if resolution.fits(record.state) && record.attempts.len() == *attempts as usize {
+                    record.state = resolution.state(record.has_accepted(Leg(0)));
                     for attempt in &mut record.attempts {
-                        attempt.answered_for |= *resolution == Resolution::Resend;
+                        let accepted = matches!(attempt.outcome, Some(Outcome::Accepted(_)));
+                        attempt.answered_for |= *resolution == Resolution::Resend && !accepted;
                     }
                 }
                 StoreReply::State(Some(record.state))
@@ -149,14 +166,19 @@ impl Store {
             return self.fenced();
         }
         let Some(record) = self.signals.get_mut(&claim.fingerprint) else { return StoreReply::NotClaimed(None) };
-        let next = 1 + record.attempts.len();
+        let next = 1 + record.attempts_at(claim.leg).count();
+        let first = claim.leg == Leg(0);
+        let is_due = record.is_between_legs() && record.current_leg() == claim.leg;
+        let is_open =
+            record.current_leg() == claim.leg && !record.attempts_at(claim.leg).all(Attempt::leaves_nothing_sent);
         record.state = match (claim.purpose, record.state) {
             _ if claim.number as usize != next => return StoreReply::NotClaimed(Some(record.clone())),
-            (Purpose::Execute, SignalState::Received) if self.leadership.paused.is_some() => {
+            (Purpose::Execute, SignalState::Executing | SignalState::InDoubt) if is_due => SignalState::Executing,
+            (Purpose::Execute, SignalState::Received) if first && self.leadership.paused.is_some() => {
                 return StoreReply::Paused(self.leadership.clone());
             }
-            (Purpose::Execute, SignalState::Received) => SignalState::Executing,
-            (Purpose::Recover, SignalState::InDoubt) => SignalState::InDoubt,
+            (Purpose::Execute, SignalState::Received) if first => SignalState::Executing,
+            (Purpose::Recover, SignalState::InDoubt) if is_open => SignalState::InDoubt,
             (Purpose::Execute | Purpose::Recover, _) => return StoreReply::NotClaimed(Some(record.clone())),
         };
         record.attempts.push(Attempt {

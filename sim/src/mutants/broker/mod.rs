@@ -2,5 +2,6 @@
 
 pub(crate) mod answers;
 pub(crate) mod declared;
+pub(crate) mod legs;
 pub(crate) mod not_found;
 pub(crate) mod order_ids;

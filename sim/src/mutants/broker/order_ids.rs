@@ -18,7 +18,7 @@ impl Bug for IdChangedAtRetry {
         broker_with(inner, move |broker, mut order| {
             let tried = {
                 let mut tries = locked(&tries);
-                let tried = tries.entry(order.fingerprint).or_insert(0_u32);
+                let tried = tries.entry((order.fingerprint, order.leg)).or_insert(0_u32);
                 *tried += 1;
                 *tried
             };

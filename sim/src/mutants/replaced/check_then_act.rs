@@ -122,7 +122,7 @@ impl CheckThenAct {
             }
             Step::Logging(awaited) if awaited == id => {
                 let epoch = self.election.authority().map(|authority| authority.epoch).unwrap_or_default();
-                self.out.notice(Notice::Sending { fingerprint, epoch });
+                self.out.notice(Notice::Sending { fingerprint, leg: Leg(0), epoch });
                 let order = Order {
                     fingerprint,
                     leg: Leg(0),

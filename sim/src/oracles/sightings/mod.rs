@@ -101,6 +101,12 @@ sightings! {
     Quarantined = "quarantined",
     /// A leader let a signal expire.
     Expired = "expired",
+    /// The next leg of a signal was begun by who had claimed the one before it.
+    NextLeg = "next-leg",
+    /// The next leg of a signal was begun by another leadership than had claimed the one before it.
+    NextLegTakenOver = "next-leg-taken-over",
+    /// A signal was executed in part: the broker has some of its legs, and not the others.
+    Partial = "partial",
     /// A quarantined signal was executed after all, by the word of who had sent it.
     QuarantineOverruled = "quarantine-overruled",
     /// A quarantined signal failed after all, by the word of who had sent it.
@@ -226,7 +232,7 @@ impl Sighting {
     /// What a verdict is seen as.
     pub fn of_verdict(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Found(_) => Self::FoundByLookup,
+            Verdict::Found { .. } => Self::FoundByLookup,
             Verdict::Quarantine(_) => Self::Quarantined,
             Verdict::Expire => Self::Expired,
         }

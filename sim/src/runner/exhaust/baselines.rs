@@ -98,6 +98,7 @@ fn signal(id: &str, at: i64, to: &[&str]) -> SignalSpec {
         at: Span::secs(at),
         to: to.iter().map(|node| (*node).to_owned()).collect(),
         good_for: None,
+        legs: 1,
         burst: 1,
         times: 1,
         form: Form::Well,

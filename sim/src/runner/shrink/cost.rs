@@ -109,7 +109,8 @@ impl Cost {
 
 /// In how many ways a signal is more than one that is sent once.
 fn oddity(signal: &SignalSpec) -> usize {
-    let plainly = [signal.good_for.is_none(), signal.burst == 1, signal.times == 1, signal.form == Form::Well];
+    let plainly =
+        [signal.good_for.is_none(), signal.legs == 1, signal.burst == 1, signal.times == 1, signal.form == Form::Well];
     plainly.into_iter().filter(|plain| !plain).count()
 }
 

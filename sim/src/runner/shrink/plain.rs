@@ -28,9 +28,13 @@ pub(super) fn gentler_faults(best: &Best) -> Vec<Scenario> {
 /// No deadlines, bursts, repeats and odd bodies: all of it, else one thing at one signal.
 pub(super) fn plain_signals(best: &Best) -> Vec<Scenario> {
     type Plainer = fn(&mut SignalSpec);
-    const WAYS: [Plainer; 5] = [
-        |signal| *signal = SignalSpec { good_for: None, burst: 1, times: 1, form: Form::Well, ..signal.clone() },
+    const WAYS: [Plainer; 7] = [
+        |signal| {
+            *signal = SignalSpec { good_for: None, legs: 1, burst: 1, times: 1, form: Form::Well, ..signal.clone() }
+        },
         |signal| signal.good_for = None,
+        |signal| signal.legs = 1,
+        |signal| signal.legs = signal.legs.min(2),
         |signal| signal.burst = 1,
         |signal| signal.times = 1,
         |signal| signal.form = Form::Well,

@@ -45,8 +45,10 @@ fn signal(swarm: &Swarm) -> impl Strategy<Value = SignalSpec> + use<> {
     } else {
         Just(Form::Well).boxed()
     };
-    (span(5_000..=faults_end - 5_000), to, good_for, times, form).prop_map(move |(at, to, good_for, times, form)| {
+    let legs = prop_oneof![8 => Just(1_u32), 3 => Just(2), 1 => Just(3)];
+    (span(5_000..=faults_end - 5_000), to, good_for, legs, times, form).prop_map(move |drawn| {
+        let (at, to, good_for, legs, times, form) = drawn;
         let form = if addressed && form == Form::Well { Form::Addressed } else { form };
-        SignalSpec { id: String::new(), at, to, good_for, burst: 1, times, form }
+        SignalSpec { id: String::new(), at, to, good_for, legs, burst: 1, times, form }
     })
 }
