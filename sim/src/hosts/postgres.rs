@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use oncegate_coordinator::{BoxFuture, Clock, Connect, SignalStore, Stream};
 use oncegate_postgres_store::{PostgresConfig, PostgresStore};
-use oncegate_protocol::call::Purpose;
-use oncegate_protocol::{PortError, SignalState, StoreCall, StoreReply};
+use oncegate_protocol::call::{Purpose, Verdict};
+use oncegate_protocol::{Leg, PortError, SignalState, StoreCall, StoreReply};
 use oncegate_sqlite_store::Db;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, duplex};
 
@@ -128,6 +128,11 @@ const fn decides(call: &StoreCall) -> (About, bool) {
     }
 }
 
+/// What is not expired as received is looked at again: it may be between two legs.
+const fn may_be_between_legs(call: &StoreCall) -> bool {
+    matches!(call, StoreCall::Conclude { verdict: Verdict::Expire, .. })
+}
+
 impl Watch {
     fn new(world: &Arc<World>, host: &Arc<PostgresHost>, nemesis: &Arc<Nemesis>, carries: Carries) -> Self {
         let (world, host, nemesis) = (Arc::clone(world), Arc::clone(host), Arc::clone(nemesis));
@@ -184,7 +189,10 @@ fn came_of(db: &mut Db, call: &StoreCall, count: u64) -> Option<StoreReply> {
             };
             if row.epoch != claim.epoch || row.holder.as_ref() != Some(&claim.holder) {
                 StoreReply::Fenced(row)
-            } else if claim.purpose == Purpose::Execute && record.as_ref().is_some_and(received) && row.paused.is_some()
+            } else if claim.purpose == Purpose::Execute
+                && claim.leg == Leg(0)
+                && record.as_ref().is_some_and(received)
+                && row.paused.is_some()
             {
                 StoreReply::Paused(row)
             } else {
@@ -242,9 +250,11 @@ impl Hook for Watch {
         let Some(tag) = self.tag() else { return After::Answer };
         let (deciding, at_commit) = decides(&tag.call);
         let nothing_owed = about == About::WhetherOwed && count == 0;
+        // A verdict on one of several legs is decided under this lock.
+        let on_legs = about == About::LockLeadership && matches!(tag.call, StoreCall::Conclude { .. });
         let now = {
             let mut progress = locked(&self.progress);
-            if about == deciding || nothing_owed {
+            if (about == deciding && !(count == 0 && may_be_between_legs(&tag.call))) || on_legs || nothing_owed {
                 progress.decided.get_or_insert(count);
             }
             let due = (about == deciding && !at_commit) || nothing_owed;

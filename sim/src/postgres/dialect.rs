@@ -48,6 +48,8 @@ pub enum About {
     Claim,
     /// A signal is locked, and its state read.
     LockSignal,
+    /// The leadership is locked, if it is a certain one.
+    LockLeadership,
     /// A leader's conclusion moves a signal.
     Conclude,
     /// An operator's decision moves a signal.
@@ -85,10 +87,10 @@ const fn form(begins: &'static str, about: About, parameters: &'static [Type], c
     Form { begins, about, parameters, columns }
 }
 
-const RECORD: &[Type] = &[Y, I, T, Y, I, I];
+const RECORD: &[Type] = &[Y, I, T, Y, I, I, I];
 
 /// The longest beginnings come first where one is the beginning of another.
-const FORMS: [Form; 27] = [
+const FORMS: [Form; 29] = [
     form("SELECT epoch, holder, heartbeat_at, paused_since,", About::Leadership, &[], &[I, T, I, I, T, I]),
     form("INSERT INTO pauses ", About::SetPause, &[I, B, T, I], &[]),
     form("SELECT paused_since, paused_reason FROM leadership ", About::Reads, &[], &[I, T]),
@@ -97,24 +99,25 @@ const FORMS: [Form; 27] = [
     form("UPDATE leadership SET holder = NULL ", About::Vacate, &[I, T], &[]),
     form("INSERT INTO leadership_history ", About::Writes, &[I, T, I], &[]),
     form("UPDATE leadership_history ", About::Writes, &[I, I, T], &[]),
-    form("SELECT state FROM signals WHERE fingerprint = $1 FOR UPDATE", About::LockSignal, &[Y], &[T]),
-    form("SELECT state FROM signals WHERE fingerprint = $1", About::Reads, &[Y], &[T]),
+    form("SELECT state, legs FROM signals WHERE fingerprint = $1 FOR UPDATE", About::LockSignal, &[Y], &[T, I]),
+    form("SELECT state, legs FROM signals WHERE fingerprint = $1", About::Reads, &[Y], &[T, I]),
+    form("SELECT epoch FROM leadership WHERE id = 1 AND ", About::LockLeadership, &[I, T], &[I]),
     form("SELECT state, body_digest FROM signals ", About::Reads, &[Y], &[T, Y]),
-    form("INSERT INTO signals ", About::Insert, &[Y, Y, I, I, Y], &[]),
+    form("INSERT INTO signals ", About::Insert, &[Y, Y, I, I, Y, I], &[]),
     form(
-        "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE fingerprint = ",
+        "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE fingerprint = ",
         About::Signal,
         &[Y],
         RECORD,
     ),
     form(
-        "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1 ORDER ",
+        "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE state = $1 ORDER ",
         About::Oldest,
         &[T, I],
         RECORD,
     ),
     form(
-        "SELECT fingerprint, sequence, state, raw, expires_at, received_at FROM signals WHERE state = $1 AND ",
+        "SELECT fingerprint, sequence, state, raw, expires_at, received_at, legs FROM signals WHERE state = $1 AND ",
         About::Reads,
         &[T, I, I],
         RECORD,
@@ -122,10 +125,11 @@ const FORMS: [Form; 27] = [
     form("SELECT EXISTS (SELECT 1 FROM signals ", About::WhetherOwed, &[], &[B]),
     form("SELECT leg, number, epoch, owner, client_order_id, ", About::Reads, &[Y], &[I, I, I, T, T, I, T, T, B]),
     form("INSERT INTO attempts ", About::Claim, &[Y, I, I, T, I, T, T, I], &[]),
+    form("UPDATE attempts SET outcome = 'accepted', ", About::Writes, &[Y, I, I, T, I], &[]),
     form("UPDATE attempts SET outcome = ", About::Writes, &[Y, I, I, T, T, T, I], &[]),
     form("UPDATE attempts SET answered_for = ", About::Writes, &[Y], &[]),
     form("UPDATE signals SET state = $5 FROM ", About::Conclude, &[Y, I, T, T, T], &[]),
-    form("UPDATE signals SET state = $2 WHERE fingerprint = $1 AND state = ", About::Resolve, &[Y, T, I], &[]),
+    form("UPDATE signals SET state = CASE ", About::Resolve, &[Y, T, I], &[T]),
     form("UPDATE signals SET state = $2 WHERE fingerprint = $1", About::Writes, &[Y, T], &[]),
     form("INSERT INTO conclusions ", About::Writes, &[Y, I, T, T, T, I], &[]),
     form("INSERT INTO resolutions ", About::Writes, &[Y, T, I, T, I], &[]),
@@ -145,6 +149,7 @@ pub struct Known {
 /// The statement, if it is one of the store's.
 pub fn known(sql: &str) -> Option<Known> {
     let text = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = of_this_version(&text);
     let form = FORMS.iter().find(|form| text.starts_with(form.begins))?;
     let mut sql = text.replace(" FOR SHARE", "").replace(" FOR UPDATE", "").replace('$', "?");
     if form.about == About::Claim {
@@ -152,6 +157,13 @@ pub fn known(sql: &str) -> Option<Known> {
         sql = replace_once(&sql, "SELECT ?1, ?2, ?3, 0, ?4,", counted)?;
     }
     Some(Known { form, sql })
+}
+
+/// What is read in tables of any version says so by a join that SQLite does not have; these tables are of the newest.
+fn of_this_version(text: &str) -> &str {
+    text.strip_prefix("SELECT found.* FROM (SELECT CAST(1 AS bigint) AS legs) AS one CROSS JOIN LATERAL (")
+        .and_then(|rest| rest.strip_suffix(") AS found"))
+        .unwrap_or(text)
 }
 
 fn replace_once(text: &str, what: &str, by: &str) -> Option<String> {
