@@ -45,7 +45,7 @@ fn signal(swarm: &Swarm) -> impl Strategy<Value = SignalSpec> + use<> {
     } else {
         Just(Form::Well).boxed()
     };
-    let legs = prop_oneof![8 => Just(1_u32), 3 => Just(2), 1 => Just(3)];
+    let legs = prop_oneof![20 => Just(1_u32), 3 => Just(2), 1 => Just(3)];
     (span(5_000..=faults_end - 5_000), to, good_for, legs, times, form).prop_map(move |drawn| {
         let (at, to, good_for, legs, times, form) = drawn;
         let form = if addressed && form == Form::Well { Form::Addressed } else { form };
