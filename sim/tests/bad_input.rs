@@ -33,7 +33,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "typo in the world",
         "name = \"x\"\n[world]\nnods = 2\n",
-        "x.toml:3: unknown key `nods`, expected one of `nodes`, `broker`, `latency-min`, `latency-max`, `faults-for`, `healed-for`, `identity`, `timing`",
+        "x.toml:3: unknown key `nods`, expected one of `nodes`, `broker`, `store`, `latency-min`, `latency-max`, `faults-for`, `healed-for`, `identity`, `timing`",
     ),
     (
         "typo in a signal",
@@ -479,7 +479,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     (
         "expecting the impossible",
         "name = \"x\"\n[[signal]]\nid = \"BUY\"\nat = \"1s\"\nto = [\"n1\"]\n[expect]\nstates = { BUY = \"done\" }\n",
-        "x.toml:7: there is no state \"done\": write one of received, executing, in_doubt, executed, failed, expired, quarantined",
+        "x.toml:7: there is no state \"done\": write one of received, executing, in_doubt, executed, failed, partial, expired, quarantined",
     ),
 ];
 

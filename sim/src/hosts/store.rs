@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use oncegate_coordinator::{BoxFuture, SignalStore};
+use oncegate_protocol::call::Verdict;
 use oncegate_protocol::{Outcome, PortError, SignalRecord, StoreCall, StoreReply};
 use oncegate_sqlite_store::Db;
 use tokio::sync::{Notify, oneshot};
@@ -327,7 +328,11 @@ impl StoreHost {
                 let state = state.map_or("unknown", oncegate_protocol::SignalState::name);
                 world.tell(
                     self.at,
-                    What::Store(format!("{fingerprint:?} is {state}: {verdict:?} says {}", world.hosts()[node].name)),
+                    What::Store(format!(
+                        "{fingerprint:?} is {state}: {}, says {}",
+                        reading(verdict),
+                        world.hosts()[node].name
+                    )),
                 );
                 world.judge().sightings.saw(Sighting::of_verdict(verdict));
                 if *reply == StoreReply::State(Some(oncegate_protocol::SignalState::Quarantined))
@@ -512,5 +517,14 @@ impl SignalStore for StoreLink {
             self.world.net.travel(&self.world, self.store.at, self.life.host.at).await;
             self.life.running().await;
         })
+    }
+}
+
+/// A verdict, for people.
+fn reading(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Found { leg, id } => format!("leg {} is at the broker as {id}", leg.0 + 1),
+        Verdict::Quarantine(why) => format!("quarantined, {why}"),
+        Verdict::Expire => "its deadline has passed".to_owned(),
     }
 }

@@ -7,6 +7,8 @@
 //! polish:  everything again                    ... and each step keeps that
 //! ```
 //!
+//! and once more from there, until nothing changes.
+//!
 //! A step is taken when the same oracle still fails and the scenario costs less ([`cost`]), so that it ends. Two
 //! more things are asked of a step, if they were true of the scenario at the beginning, so that what is left is the
 //! same failure and no other: with a planted bug, that the production code keeps the promise in the same scenario;
@@ -85,6 +87,9 @@ pub fn bar() -> ProgressBar {
 /// One way to make a scenario smaller: what to try, the most promising first.
 type Pass = fn(&search::Best) -> Vec<Scenario>;
 
+/// Most descents need no second one, and it is rare that a third finds anything.
+const DESCENTS: u32 = 4;
+
 /// What takes parts away; what shortens the run comes first, because it makes all that follows cheaper.
 const REDUCE: [Pass; 9] = [
     times::cut_the_end,
@@ -113,8 +118,37 @@ const POLISH: [Pass; 9] = [
 
 /// Makes a scenario that breaks the promise of `oracle` (of the first that objects, if none is named) as small as
 /// it can be; none, when that promise is kept.
-#[allow(clippy::disallowed_methods)] // How long it takes outside of its worlds is what it reports.
 pub fn shrink(
+    scenario: &Scenario,
+    mutant: Option<Mutant>,
+    oracle: Option<&'static str>,
+    limits: Limits,
+    progress: &ProgressBar,
+) -> Option<Shrunk> {
+    let mut least = descend(scenario, mutant, oracle, limits, progress)?;
+    // From where one descent ends another may find a way on, because it does not know what the first one settled for.
+    // What is handed back is where they end, so that it stays as it is when it is shrunk again.
+    for _ in 1..DESCENTS {
+        let left = Limits { runs: limits.runs.saturating_sub(least.tried) };
+        let Some(next) = descend(&least.scenario, mutant, Some(least.oracle), left, progress) else { break };
+        let ended = next.scenario == least.scenario;
+        least = Shrunk {
+            from: least.from,
+            tried: least.tried + next.tried,
+            kept: least.kept + next.kept,
+            took: least.took + next.took,
+            ..next
+        };
+        if ended || least.tried >= limits.runs {
+            break;
+        }
+    }
+    Some(least)
+}
+
+/// One way down, as this module's head has it.
+#[allow(clippy::disallowed_methods)] // How long it takes outside of its worlds is what it reports.
+fn descend(
     scenario: &Scenario,
     mutant: Option<Mutant>,
     oracle: Option<&'static str>,
